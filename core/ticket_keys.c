@@ -1,0 +1,268 @@
+/*
+ * Key file and HMAC.  Each key keeps one prepared EVP_MAC context: giving it
+ * a new message without a new key costs a fifth of a one-shot HMAC, and this
+ * is the dearest step of a poll.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/params.h>
+
+#include "ticket_keys.h"
+
+#define SECRET_MIN 32
+#define SECRET_MAX 64
+#define DIGEST_LEN 32
+#define LINE_LEN   512
+
+typedef struct {
+    uint16_t id;
+    EVP_MAC_CTX *ctx;
+} ticket_key_t;
+
+struct ticket_keys_s {
+    EVP_MAC *hmac;
+    size_t n;
+    ticket_key_t key[TICKET_KEYS_MAX];
+};
+
+static int fail(char *err, size_t err_len, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static int fail(char *err, size_t err_len, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(err, err_len, fmt, args);
+    va_end(args);
+
+    return -1;
+}
+
+static ticket_key_t *find_key(ticket_keys_t *keys, uint16_t id)
+{
+    for (size_t i = 0; i < keys->n; i++) {
+        if (keys->key[i].id == id) {
+            return &keys->key[i];
+        }
+    }
+
+    return NULL;
+}
+
+/* Prepares the context of the next key.  The secret stays the caller's. */
+static int add_key(ticket_keys_t *keys, uint16_t id,
+                   const unsigned char *secret, size_t len)
+{
+    char digest[] = "SHA256";
+    OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+        OSSL_PARAM_construct_end()};
+    EVP_MAC_CTX *ctx = EVP_MAC_CTX_new(keys->hmac);
+
+    if (ctx == NULL) {
+        return -1;
+    }
+
+    if (!EVP_MAC_init(ctx, secret, len, params)) {
+        EVP_MAC_CTX_free(ctx);
+        return -1;
+    }
+
+    keys->key[keys->n].id = id;
+    keys->key[keys->n].ctx = ctx;
+    keys->n++;
+
+    return 0;
+}
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+
+    c |= 0x20;
+
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Bytes read into secret, or 0 when the digits are not a fitting secret. */
+static size_t read_secret(const char *hex, unsigned char secret[SECRET_MAX])
+{
+    size_t digits = strlen(hex);
+
+    if (digits % 2 || digits < 2 * SECRET_MIN || digits > 2 * SECRET_MAX) {
+        return 0;
+    }
+
+    for (size_t i = 0; i < digits; i += 2) {
+        int high = hex_value(hex[i]), low = hex_value(hex[i + 1]);
+
+        if (high < 0 || low < 0) {
+            return 0;
+        }
+
+        secret[i / 2] = (unsigned char)(high << 4 | low);
+    }
+
+    return digits / 2;
+}
+
+static int read_line(ticket_keys_t *keys, char *line, int number, char *err,
+                     size_t err_len)
+{
+    unsigned char secret[SECRET_MAX];
+    char *rest, *id_end, *save;
+    char *word = strtok_r(line, " \t\r\n", &save);
+
+    if (word == NULL || *word == '#') {
+        return 0;
+    }
+
+    unsigned long id = strtoul(word, &id_end, 10);
+    if (*word < '0' || *word > '9' || *id_end || id < 1 || id > 65535) {
+        return fail(err, err_len, "line %d: a key id is a number, 1 to 65535",
+                    number);
+    }
+
+    if (find_key(keys, (uint16_t)id) != NULL) {
+        return fail(err, err_len, "line %d: key id %lu appears twice", number,
+                    id);
+    }
+
+    if (keys->n == TICKET_KEYS_MAX) {
+        return fail(err, err_len, "line %d: more than %d keys", number,
+                    TICKET_KEYS_MAX);
+    }
+
+    word = strtok_r(NULL, " \t\r\n", &save);
+    rest = word ? strtok_r(NULL, " \t\r\n", &save) : NULL;
+    size_t len = word && !rest ? read_secret(word, secret) : 0;
+    if (len == 0) {
+        return fail(err, err_len,
+                    "line %d: after the id comes one secret of %d to %d "
+                    "hexadecimal digits",
+                    number, 2 * SECRET_MIN, 2 * SECRET_MAX);
+    }
+
+    int rc = add_key(keys, (uint16_t)id, secret, len);
+    OPENSSL_cleanse(secret, sizeof(secret));
+
+    return rc == 0 ? 0 : fail(err, err_len, "the crypto library failed");
+}
+
+static int read_file(ticket_keys_t *keys, FILE *file, char *err, size_t err_len)
+{
+    char line[LINE_LEN];
+    struct stat st;
+    int number = 0, rc = 0;
+
+    if (fstat(fileno(file), &st) != 0) {
+        return fail(err, err_len, "%s", strerror(errno));
+    }
+
+    if (!S_ISREG(st.st_mode)) {
+        return fail(err, err_len, "not a regular file");
+    }
+
+    if (st.st_mode & S_IROTH) {
+        return fail(err, err_len,
+                    "everybody may read it; run \"chmod o-rwx\" on it");
+    }
+
+    while (rc == 0 && fgets(line, sizeof(line), file) != NULL) {
+        number++;
+        rc = strlen(line) == sizeof(line) - 1
+                 ? fail(err, err_len, "line %d is too long", number)
+                 : read_line(keys, line, number, err, err_len);
+    }
+
+    OPENSSL_cleanse(line, sizeof(line));
+
+    if (rc == 0 && keys->n == 0) {
+        return fail(err, err_len, "it holds no key");
+    }
+
+    return rc;
+}
+
+ticket_keys_t *ticket_keys_load(const char *path, char *err, size_t err_len)
+{
+    ticket_keys_t *keys;
+    FILE *file = fopen(path, "re");
+
+    if (file == NULL) {
+        fail(err, err_len, "%s", strerror(errno));
+        return NULL;
+    }
+
+    /* Unbuffered, or stdio would keep a copy of the secrets. */
+    setvbuf(file, NULL, _IONBF, 0);
+
+    keys = calloc(1, sizeof(*keys));
+    if (keys != NULL) {
+        keys->hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    }
+
+    if (keys == NULL || keys->hmac == NULL) {
+        fail(err, err_len, "no memory, or no HMAC in the crypto library");
+        ticket_keys_free(keys);
+        keys = NULL;
+    } else if (read_file(keys, file, err, err_len) != 0) {
+        ticket_keys_free(keys);
+        keys = NULL;
+    }
+
+    fclose(file);
+
+    return keys;
+}
+
+void ticket_keys_free(ticket_keys_t *keys)
+{
+    if (keys == NULL) {
+        return;
+    }
+
+    for (size_t i = 0; i < keys->n; i++) {
+        EVP_MAC_CTX_free(keys->key[i].ctx);
+    }
+
+    EVP_MAC_free(keys->hmac);
+    free(keys);
+}
+
+uint16_t ticket_keys_signing_id(const ticket_keys_t *keys)
+{
+    return keys->key[0].id;
+}
+
+int ticket_keys_mac(ticket_keys_t *keys, uint16_t id, const void *a,
+                    size_t a_len, const void *b, size_t b_len,
+                    unsigned char mac[TICKET_MAC_LEN])
+{
+    unsigned char full[DIGEST_LEN];
+    size_t len;
+    ticket_key_t *key = find_key(keys, id);
+
+    if (key == NULL || !EVP_MAC_init(key->ctx, NULL, 0, NULL) ||
+        !EVP_MAC_update(key->ctx, a, a_len) ||
+        !EVP_MAC_update(key->ctx, b, b_len) ||
+        !EVP_MAC_final(key->ctx, full, &len, sizeof(full)) ||
+        len != sizeof(full)) {
+        return -1;
+    }
+
+    memcpy(mac, full, TICKET_MAC_LEN);
+
+    return 0;
+}

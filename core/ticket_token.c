@@ -1,0 +1,153 @@
+/*
+ * Token codec: layout in ticket_token.h.  The text form is decoded by a table
+ * that knows exactly the 64 characters of base64url, so that a token has one
+ * spelling only.
+ */
+#include <string.h>
+
+#include <openssl/crypto.h>
+
+#include "ticket_token.h"
+
+#define SIGNED_BYTES (TICKET_TOKEN_BYTES - TICKET_MAC_LEN)
+
+static const char alphabet[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+static void put_uint(unsigned char *p, uint64_t value, int bytes)
+{
+    while (bytes-- > 0) {
+        p[bytes] = (unsigned char)value;
+        value >>= 8;
+    }
+}
+
+static uint64_t get_uint(const unsigned char *p, int bytes)
+{
+    uint64_t value = 0;
+
+    while (bytes-- > 0) {
+        value = value << 8 | *p++;
+    }
+
+    return value;
+}
+
+static void encode_text(const unsigned char raw[TICKET_TOKEN_BYTES],
+                        char text[TICKET_TOKEN_TEXT_LEN])
+{
+    for (int i = 0; i < TICKET_TOKEN_BYTES; i += 3) {
+        uint32_t group = (uint32_t)get_uint(raw + i, 3);
+
+        *text++ = alphabet[group >> 18];
+        *text++ = alphabet[group >> 12 & 63];
+        *text++ = alphabet[group >> 6 & 63];
+        *text++ = alphabet[group & 63];
+    }
+}
+
+/* Value of one character, or 64 when it is none of the alphabet. */
+static uint32_t decode_char(char c)
+{
+    if (c >= 'A' && c <= 'Z') {
+        return (uint32_t)(c - 'A');
+    }
+    if (c >= 'a' && c <= 'z') {
+        return (uint32_t)(c - 'a') + 26;
+    }
+    if (c >= '0' && c <= '9') {
+        return (uint32_t)(c - '0') + 52;
+    }
+
+    return c == '-' ? 62 : c == '_' ? 63 : 64;
+}
+
+static int decode_text(const char *text, unsigned char raw[TICKET_TOKEN_BYTES])
+{
+    for (int i = 0; i < TICKET_TOKEN_BYTES; i += 3, text += 4) {
+        uint32_t a = decode_char(text[0]), b = decode_char(text[1]);
+        uint32_t c = decode_char(text[2]), d = decode_char(text[3]);
+
+        if ((a | b | c | d) & 64) {
+            return -1;
+        }
+
+        put_uint(raw + i, a << 18 | b << 12 | c << 6 | d, 3);
+    }
+
+    return 0;
+}
+
+/* The room's name as it is signed: its length in one byte, then its bytes. */
+static int sign(ticket_keys_t *keys, uint16_t key_id,
+                const unsigned char raw[SIGNED_BYTES], const char *room,
+                size_t room_len, unsigned char mac[TICKET_MAC_LEN])
+{
+    unsigned char context[1 + TICKET_ROOM_MAX];
+
+    if (room_len == 0 || room_len > TICKET_ROOM_MAX) {
+        return -1;
+    }
+
+    context[0] = (unsigned char)room_len;
+    memcpy(context + 1, room, room_len);
+
+    return ticket_keys_mac(keys, key_id, raw, SIGNED_BYTES, context,
+                           1 + room_len, mac);
+}
+
+int ticket_token_seal(ticket_keys_t *keys, const ticket_token_t *token,
+                      const char *room, size_t room_len,
+                      char text[TICKET_TOKEN_TEXT_LEN])
+{
+    unsigned char raw[TICKET_TOKEN_BYTES];
+    uint16_t key_id = ticket_keys_signing_id(keys);
+
+    raw[0] = TICKET_TOKEN_VERSION;
+    raw[1] = (unsigned char)token->kind;
+    put_uint(raw + 2, key_id, 2);
+    put_uint(raw + 4, token->epoch, 4);
+    put_uint(raw + 8, token->number, 8);
+    put_uint(raw + 16, token->time_ms, 8);
+    put_uint(raw + 24, token->id, 8);
+
+    if (sign(keys, key_id, raw, room, room_len, raw + SIGNED_BYTES) != 0) {
+        return -1;
+    }
+
+    encode_text(raw, text);
+
+    return 0;
+}
+
+ticket_token_verdict_t ticket_token_open(ticket_keys_t *keys,
+                                         ticket_token_kind_t kind,
+                                         const char *text, size_t len,
+                                         const char *room, size_t room_len,
+                                         ticket_token_t *token)
+{
+    unsigned char raw[TICKET_TOKEN_BYTES], mac[TICKET_MAC_LEN];
+
+    if (len != TICKET_TOKEN_TEXT_LEN || decode_text(text, raw) != 0 ||
+        raw[0] != TICKET_TOKEN_VERSION) {
+        return TICKET_TOKEN_MALFORMED;
+    }
+
+    if (sign(keys, (uint16_t)get_uint(raw + 2, 2), raw, room, room_len, mac) !=
+            0 ||
+        CRYPTO_memcmp(mac, raw + SIGNED_BYTES, TICKET_MAC_LEN) != 0) {
+        return TICKET_TOKEN_FORGED;
+    }
+
+    if (raw[1] != (unsigned char)kind) {
+        return TICKET_TOKEN_KIND;
+    }
+
+    token->kind = kind;
+    token->epoch = (uint32_t)get_uint(raw + 4, 4);
+    token->number = get_uint(raw + 8, 8);
+    token->time_ms = get_uint(raw + 16, 8);
+    token->id = get_uint(raw + 24, 8);
+
+    return TICKET_TOKEN_OK;
+}
