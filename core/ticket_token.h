@@ -27,7 +27,7 @@
 #define TICKET_TOKEN_VERSION  1
 #define TICKET_TOKEN_BYTES    48
 #define TICKET_TOKEN_TEXT_LEN 64  /* characters, no terminating zero */
-#define TICKET_ROOM_MAX       128 /* bytes in the name of a room instance */
+#define TICKET_ROOM_MAX       129 /* bytes in the name of a room instance */
 
 typedef enum {
     TICKET_TOKEN_QUEUE = 1,

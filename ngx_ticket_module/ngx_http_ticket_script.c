@@ -1,0 +1,270 @@
+
+/*
+ * Calls the Redis scripts.  They are loaded on every new connection, so that
+ * EVALSHA finds them, and again when Redis says that it has none.
+ */
+
+
+#include "ngx_http_ticket_script.h"
+
+#include <ngx_http_ticket_lua.h>
+
+
+#define NGX_HTTP_TICKET_HEAD         6    /* values every answer begins with */
+#define NGX_HTTP_TICKET_ARGS         12   /* arguments every script takes */
+#define NGX_HTTP_TICKET_KEY_PREFIX   "ticket:{"
+
+
+typedef struct {
+    const char  *name;
+    const char  *sha;
+    const char  *text;
+    size_t       len;
+} ngx_http_ticket_lua_t;
+
+
+static void ngx_http_ticket_loaded(redisReply *reply, void *data);
+static u_char *ngx_http_ticket_common_args(ngx_http_ticket_subject_t *subject,
+    u_char *p, u_char *last, ngx_str_t *arg);
+
+
+#define ngx_http_ticket_lua(name, NAME)                                       \
+    { #name, NGX_HTTP_TICKET_LUA_##NAME##_SHA, ngx_http_ticket_lua_##name,    \
+      sizeof(ngx_http_ticket_lua_##name) - 1 }
+
+/* in the order of ngx_http_ticket_script_e */
+
+static const ngx_http_ticket_lua_t  ngx_http_ticket_scripts[] = {
+    ngx_http_ticket_lua(exchange, EXCHANGE),
+    ngx_http_ticket_lua(join, JOIN),
+    ngx_http_ticket_lua(claim, CLAIM),
+    ngx_http_ticket_lua(leave, LEAVE),
+    ngx_http_ticket_lua(resume, RESUME)
+};
+
+#define NGX_HTTP_TICKET_SCRIPTS                                               \
+    (sizeof(ngx_http_ticket_scripts) / sizeof(ngx_http_ticket_lua_t))
+
+
+void
+ngx_http_ticket_load_scripts(ngx_http_ticket_redis_t *redis)
+{
+    size_t       len[3];
+    ngx_uint_t   i;
+    const char  *argv[3];
+
+    argv[0] = "SCRIPT";
+    len[0] = 6;
+    argv[1] = "LOAD";
+    len[1] = 4;
+
+    for (i = 0; i < NGX_HTTP_TICKET_SCRIPTS; i++) {
+        argv[2] = ngx_http_ticket_scripts[i].text;
+        len[2] = ngx_http_ticket_scripts[i].len;
+
+        (void) ngx_http_ticket_redis_command(redis, ngx_http_ticket_loaded,
+                               (void *) ngx_http_ticket_scripts[i].name,
+                               3, argv, len);
+    }
+}
+
+
+static void
+ngx_http_ticket_loaded(redisReply *reply, void *data)
+{
+    const char  *name = data;
+
+    if (reply && reply->type == REDIS_REPLY_ERROR) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "ticket: Redis refused script \"%s\": %s",
+                      name, reply->str);
+    }
+}
+
+
+ngx_int_t
+ngx_http_ticket_script(ngx_http_ticket_script_e script,
+    ngx_http_ticket_subject_t *subject, ngx_http_ticket_reply_pt handler,
+    void *data, ngx_uint_t n, ngx_str_t *args)
+{
+    u_char       *p, buf[TICKET_ROOM_MAX + 64
+                         + NGX_HTTP_TICKET_ARGS * NGX_INT64_LEN];
+    size_t        *len;
+    ngx_int_t      rc;
+    ngx_str_t      arg[NGX_HTTP_TICKET_ARGS];
+    ngx_uint_t     i, argc;
+    const char   **argv;
+
+    argc = 4 + NGX_HTTP_TICKET_ARGS + n;
+
+    argv = ngx_alloc(argc * (sizeof(char *) + sizeof(size_t)),
+                     ngx_cycle->log);
+    if (argv == NULL) {
+        return NGX_ERROR;
+    }
+
+    len = (size_t *) (argv + argc);
+
+    argv[0] = "EVALSHA";
+    len[0] = 7;
+    argv[1] = ngx_http_ticket_scripts[script].sha;
+    len[1] = 40;
+    argv[2] = "1";
+    len[2] = 1;
+
+    p = ngx_sprintf(buf, NGX_HTTP_TICKET_KEY_PREFIX "%*s}",
+                    subject->instance->len, subject->instance->name);
+    argv[3] = (char *) buf;
+    len[3] = p - buf;
+
+    (void) ngx_http_ticket_common_args(subject, p, buf + sizeof(buf), arg);
+
+    for (i = 0; i < NGX_HTTP_TICKET_ARGS; i++) {
+        argv[4 + i] = (char *) arg[i].data;
+        len[4 + i] = arg[i].len;
+    }
+
+    for (i = 0; i < n; i++) {
+        argv[4 + NGX_HTTP_TICKET_ARGS + i] = (char *) args[i].data;
+        len[4 + NGX_HTTP_TICKET_ARGS + i] = args[i].len;
+    }
+
+    rc = ngx_http_ticket_redis_command(subject->mcf->process->redis, handler,
+                                       data, argc, argv, len);
+
+    ngx_free(argv);
+
+    return rc;
+}
+
+
+/* The arguments as lua/line.lua lists them. */
+
+static u_char *
+ngx_http_ticket_common_args(ngx_http_ticket_subject_t *subject, u_char *p,
+    u_char *last, ngx_str_t *arg)
+{
+    uint64_t                  value[NGX_HTTP_TICKET_ARGS];
+    ngx_uint_t                i;
+    ngx_http_ticket_room_t   *room;
+    ngx_http_ticket_zone_t   *zone;
+    ngx_http_ticket_known_t  *known;
+
+    room = subject->room;
+    zone = subject->mcf->zone->data;
+    known = &subject->instance->known;
+
+    arg[0] = subject->mcf->node;
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    value[1] = known->epoch;
+    value[2] = known->issued;
+    value[3] = known->called;
+    value[4] = known->seq;
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    value[5] = subject->life;
+    value[6] = room->slots;
+    value[7] = room->rate;
+    value[8] = room->per;
+    value[9] = room->session;
+    value[10] = room->claim;
+    value[11] = room->liveness;
+
+    for (i = 1; i < NGX_HTTP_TICKET_ARGS; i++) {
+        arg[i].data = p;
+        p = ngx_slprintf(p, last, "%uL", value[i]);
+        arg[i].len = p - arg[i].data;
+    }
+
+    return p;
+}
+
+
+ngx_int_t
+ngx_http_ticket_read_answer(ngx_http_ticket_subject_t *subject,
+    redisReply *reply, ngx_http_ticket_answer_t *answer)
+{
+    ngx_uint_t                 i;
+    ngx_time_t                *tp;
+    ngx_http_ticket_zone_t    *zone;
+    ngx_http_ticket_known_t    news;
+
+    if (reply == NULL) {
+        return NGX_ERROR;
+    }
+
+    zone = subject->mcf->zone->data;
+
+    if (reply->type == REDIS_REPLY_ERROR) {
+        (void) ngx_atomic_fetch_add(&zone->sh->redis_errors, 1);
+
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "ticket: Redis failed for room \"%*s\": %s",
+                      subject->instance->len, subject->instance->name,
+                      reply->str);
+
+        if (ngx_strncmp(reply->str, "NOSCRIPT", 8) == 0) {
+            ngx_http_ticket_load_scripts(subject->mcf->process->redis);
+        }
+
+        return NGX_ERROR;
+    }
+
+    if (reply->type != REDIS_REPLY_ARRAY
+        || reply->elements < NGX_HTTP_TICKET_HEAD
+        || reply->element[0]->type != REDIS_REPLY_STRING)
+    {
+        goto malformed;
+    }
+
+    for (i = 1; i < NGX_HTTP_TICKET_HEAD; i++) {
+        if (reply->element[i]->type != REDIS_REPLY_INTEGER) {
+            goto malformed;
+        }
+    }
+
+    answer->word.data = (u_char *) reply->element[0]->str;
+    answer->word.len = reply->element[0]->len;
+    answer->now = reply->element[1]->integer;
+    answer->epoch = (uint32_t) reply->element[2]->integer;
+    answer->seq = reply->element[3]->integer;
+    answer->issued = reply->element[4]->integer;
+    answer->called = reply->element[5]->integer;
+    answer->n = reply->elements - NGX_HTTP_TICKET_HEAD;
+    answer->value = reply->element + NGX_HTTP_TICKET_HEAD;
+
+    news.epoch = answer->epoch;
+    news.seq = answer->seq;
+    news.issued = answer->issued;
+    news.called = answer->called;
+
+    ngx_http_ticket_learn(zone, subject->instance, &news);
+
+    tp = ngx_timeofday();
+    zone->sh->clock_offset = (ngx_atomic_uint_t)
+                  (answer->now - ((uint64_t) tp->sec * 1000 + tp->msec));
+
+    return NGX_OK;
+
+malformed:
+
+    ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                  "ticket: Redis gave an answer of an unknown form for room "
+                  "\"%*s\"", subject->instance->len, subject->instance->name);
+
+    return NGX_ERROR;
+}
+
+
+uint64_t
+ngx_http_ticket_answer_uint(ngx_http_ticket_answer_t *answer, ngx_uint_t i)
+{
+    if (i >= answer->n || answer->value[i]->type != REDIS_REPLY_INTEGER) {
+        return 0;
+    }
+
+    return answer->value[i]->integer;
+}

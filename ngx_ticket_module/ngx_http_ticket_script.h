@@ -1,0 +1,75 @@
+
+/*
+ * The scripts of the line in Redis: calling them, and reading what every
+ * answer begins with.  What they do stands in lua/.
+ */
+
+
+#ifndef _NGX_HTTP_TICKET_SCRIPT_H_INCLUDED_
+#define _NGX_HTTP_TICKET_SCRIPT_H_INCLUDED_
+
+
+#include "ngx_http_ticket_module.h"
+
+
+typedef enum {
+    NGX_HTTP_TICKET_EXCHANGE = 0,
+    NGX_HTTP_TICKET_JOIN,
+    NGX_HTTP_TICKET_CLAIM,
+    NGX_HTTP_TICKET_LEAVE,
+    NGX_HTTP_TICKET_RESUME
+} ngx_http_ticket_script_e;
+
+
+typedef struct {
+    ngx_str_t      word;
+    uint64_t       now;
+    uint32_t       epoch;
+    uint64_t       seq;
+    uint64_t       issued;
+    uint64_t       called;
+
+    /* the script's own values */
+    ngx_uint_t     n;
+    redisReply   **value;
+} ngx_http_ticket_answer_t;
+
+
+/* What a script is called for. */
+
+typedef struct {
+    ngx_http_ticket_main_conf_t  *mcf;
+    ngx_http_ticket_room_t       *room;
+    ngx_http_ticket_instance_t   *instance;
+    uint64_t                      life;     /* of the node's snapshot */
+} ngx_http_ticket_subject_t;
+
+
+/* Loads all scripts; the first thing said on a connection. */
+void ngx_http_ticket_load_scripts(ngx_http_ticket_redis_t *redis);
+
+/*
+ * Calls a script with further arguments.  The handler is called unless
+ * NGX_ERROR is returned, as with ngx_http_ticket_redis_command().
+ */
+ngx_int_t ngx_http_ticket_script(ngx_http_ticket_script_e script,
+    ngx_http_ticket_subject_t *subject, ngx_http_ticket_reply_pt handler,
+    void *data, ngx_uint_t n, ngx_str_t *args);
+
+/*
+ * Reads an answer, which stays in the reply, and learns from its head.
+ * NGX_ERROR: there is none; why has been logged.
+ */
+ngx_int_t ngx_http_ticket_read_answer(ngx_http_ticket_subject_t *subject,
+    redisReply *reply, ngx_http_ticket_answer_t *answer);
+
+/* Integer i of the script's own values, or 0. */
+uint64_t ngx_http_ticket_answer_uint(ngx_http_ticket_answer_t *answer,
+    ngx_uint_t i);
+
+#define ngx_http_ticket_answer_is(answer, text)                               \
+    ((answer)->word.len == sizeof(text) - 1                                   \
+     && ngx_memcmp((answer)->word.data, text, sizeof(text) - 1) == 0)
+
+
+#endif /* _NGX_HTTP_TICKET_SCRIPT_H_INCLUDED_ */
