@@ -114,7 +114,7 @@ ngx_http_ticket_gate_start(ngx_http_request_t *r,
     }
 
     if (tlcf->gate_check == NGX_HTTP_TICKET_CHECK_LOCAL) {
-        return ngx_http_ticket_gate_through(r, ctx);
+        return ngx_http_ticket_gate_checked(r, ctx);
     }
 
     ctx->next = ngx_http_ticket_gate_checked;
@@ -132,14 +132,20 @@ static ngx_int_t
 ngx_http_ticket_gate_checked(ngx_http_request_t *r,
     ngx_http_ticket_ctx_t *ctx)
 {
-    if (ctx->state == NGX_HTTP_TICKET_REFUSED) {
+    /*
+     * With check=local, or while Redis is away, signature and time must do,
+     * and the epoch, as far as this node knows it.
+     */
+
+    if (ctx->state == NGX_HTTP_TICKET_REFUSED
+        || (ctx->instance && ctx->instance->known.epoch
+            && ctx->pass.token.epoch > ctx->instance->known.epoch))
+    {
         ngx_http_ticket_count(ctx->instance, NGX_HTTP_TICKET_N_REFUSED);
         ctx->pass.found = NGX_HTTP_TICKET_TOKEN_OVER;
 
         return ngx_http_ticket_gate_claim(r, ctx);
     }
-
-    /* while Redis is away, the signature and the time must do */
 
     return ngx_http_ticket_gate_through(r, ctx);
 }

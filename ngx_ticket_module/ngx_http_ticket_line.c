@@ -72,7 +72,6 @@ ngx_http_ticket_poll(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx)
 {
     ticket_token_t               *token;
     ngx_http_ticket_zone_t       *zone;
-    ngx_http_ticket_known_t       news;
     ngx_http_ticket_instance_t   *instance;
     ngx_http_ticket_main_conf_t  *mcf;
 
@@ -96,24 +95,18 @@ ngx_http_ticket_poll(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx)
 
     ngx_http_ticket_count(instance, NGX_HTTP_TICKET_N_POLLS);
 
-    /*
-     * A good token proves what was issued: a node that knows less has been
-     * restarted, or another one issued it just now.
-     */
-
-    if (token->epoch > instance->known.epoch
-        || (token->epoch == instance->known.epoch
-            && token->number > instance->known.issued))
-    {
-        ngx_memzero(&news, sizeof(ngx_http_ticket_known_t));
-        news.epoch = token->epoch;
-        news.issued = token->number;
-
-        ngx_http_ticket_learn(zone, instance, &news);
-    }
+    ngx_http_ticket_learn_token(zone, instance, token);
 
     if (token->epoch < instance->known.epoch) {
         ctx->state = NGX_HTTP_TICKET_PAST;
+        return;
+    }
+
+    if (token->epoch > instance->known.epoch) {
+
+        /* begun anew at another node; the next exchange tells */
+
+        ctx->place.view.life = 0;
         return;
     }
 
@@ -287,10 +280,9 @@ ngx_http_ticket_ask(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx,
     ngx_http_ticket_done_pt done, ngx_http_ticket_script_e script,
     ngx_http_ticket_reply_pt handler, ticket_token_t *token)
 {
-    u_char                   buf[3 * NGX_INT64_LEN], *p;
-    ngx_str_t                arg[3];
-    ngx_http_ticket_op_t    *op;
-    ngx_http_ticket_known_t  news;
+    u_char                 buf[3 * NGX_INT64_LEN], *p;
+    ngx_str_t              arg[3];
+    ngx_http_ticket_op_t  *op;
 
     ctx->state = NGX_HTTP_TICKET_UNAVAILABLE;
 
@@ -299,11 +291,8 @@ ngx_http_ticket_ask(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx,
         return NGX_OK;
     }
 
-    ngx_memzero(&news, sizeof(ngx_http_ticket_known_t));
-    news.epoch = token->epoch;
-    news.issued = token->number;
-
-    ngx_http_ticket_learn(op->subject.mcf->zone->data, ctx->instance, &news);
+    ngx_http_ticket_learn_token(op->subject.mcf->zone->data, ctx->instance,
+                                token);
 
     p = ngx_sprintf(buf, "%uD", token->epoch);
     arg[0].data = buf;

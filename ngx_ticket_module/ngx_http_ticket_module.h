@@ -287,6 +287,14 @@ void ngx_http_ticket_learn(ngx_http_ticket_zone_t *zone,
 #define ngx_http_ticket_count(instance, n)                                    \
     (void) ngx_atomic_fetch_add(&(instance)->counter[n], 1)
 
+/*
+ * A good token proves what was issued, to a node that knows less: one that
+ * has been restarted, or whose next exchange is yet to come.  It proves
+ * nothing about epochs once one is known.
+ */
+void ngx_http_ticket_learn_token(ngx_http_ticket_zone_t *zone,
+    ngx_http_ticket_instance_t *instance, ticket_token_t *token);
+
 /* Now by Redis's clock, in Unix milliseconds. */
 uint64_t ngx_http_ticket_now(ngx_http_ticket_zone_t *zone);
 

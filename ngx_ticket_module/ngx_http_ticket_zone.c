@@ -287,6 +287,29 @@ ngx_http_ticket_learn(ngx_http_ticket_zone_t *zone,
 }
 
 
+void
+ngx_http_ticket_learn_token(ngx_http_ticket_zone_t *zone,
+    ngx_http_ticket_instance_t *instance, ticket_token_t *token)
+{
+    ngx_http_ticket_known_t  *known, news;
+
+    known = &instance->known;
+
+    if (known->epoch != 0
+        && (token->epoch != known->epoch || token->number <= known->issued))
+    {
+        return;
+    }
+
+    ngx_memzero(&news, sizeof(ngx_http_ticket_known_t));
+
+    news.epoch = token->epoch;
+    news.issued = token->number;
+
+    ngx_http_ticket_learn(zone, instance, &news);
+}
+
+
 uint64_t
 ngx_http_ticket_now(ngx_http_ticket_zone_t *zone)
 {

@@ -16,7 +16,7 @@ turn_window()
 local epoch, number = tonumber(ARGV[13]), tonumber(ARGV[14])
 
 local function claim()
-  if epoch < line.epoch then return answer('past') end
+  if epoch ~= line.epoch then return answer('past') end
   local ends = redis.call('ZSCORE', key('sess'), number)
   if not ends then
     if get_bit('used', number) then return answer('spent') end

@@ -7,7 +7,7 @@ open()
 expire()
 
 local epoch, number = tonumber(ARGV[13]), tonumber(ARGV[14])
-if epoch < line.epoch then
+if epoch ~= line.epoch then
   save()
   return answer('past')
 end

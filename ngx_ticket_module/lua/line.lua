@@ -127,11 +127,13 @@ local function settle()
   end
 end
 
--- Loads the state, or makes it: anew, or from what the node knows.
+-- Loads the state, or makes it: anew, or from what the node knows.  Where
+-- there is one, only a node that has itself seen a later epoch (it has a
+-- snapshot) can tell that Redis went back; a token cannot.
 local function open()
   local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
   line = load_line()
-  if not line or node.epoch > line.epoch then
+  if not line or (node.life > 0 and node.epoch > line.epoch) then
     line = new_line(node.epoch > 0 and node.epoch or tonumber(time[1]), run)
     if node.epoch > 0 then lose() end
   end
