@@ -507,6 +507,7 @@ ngx_http_ticket_gate_page(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx)
     }
 
     r->disable_not_modified = 1;
+    r->headers_in.range = NULL;
 
     if (tlcf->gate_status != NGX_HTTP_OK) {
         r->err_status = tlcf->gate_status;

@@ -1,11 +1,13 @@
 
 /*
- * What the files of the module share.  One job a file: _module.c directives
- * and life cycle, _room.c rooms and their instances, _zone.c shared memory,
- * _redis.c hiredis on nginx's events, _script.c the scripts in Redis,
- * _line.c what a request asks of the line, _exchange.c the regular exchange,
- * _visitor.c tokens and cookies of a request, _queue.c, _gate.c and
- * _metrics.c the three locations, _reply.c answers, _variables.c variables.
+ * What the files of the module share.  One job a file: _module.c the module
+ * and the life of a process, _conf.c directives, _room.c rooms and their
+ * instances, _zone.c shared memory, _redis.c hiredis on nginx's events,
+ * _script.c the scripts in Redis, _line.c and _join.c what a request asks of
+ * the line, _op.c such a question while it is under way, _exchange.c the
+ * regular exchange, _visitor.c tokens and cookies of a request, _queue.c,
+ * _gate.c and _metrics.c the three locations, _reply.c answers, _variables.c
+ * variables.
  */
 
 
@@ -242,7 +244,6 @@ struct ngx_http_ticket_ctx_s {
 
 /* _room.c */
 
-char *ngx_http_ticket_room(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 ngx_http_ticket_room_t *ngx_http_ticket_find_room(
     ngx_http_ticket_main_conf_t *mcf, ngx_str_t *name);
 
@@ -300,8 +301,9 @@ uint64_t ngx_http_ticket_now(ngx_http_ticket_zone_t *zone);
 
 
 /*
- * _line.c: each returns NGX_AGAIN when done() will be called with the state
- * in the context, never from within the call, or NGX_OK with the state set.
+ * _line.c and _join.c: each returns NGX_AGAIN when done() will be called with
+ * the state in the context, never from within the call, or NGX_OK with the
+ * state set.
  */
 
 typedef void (*ngx_http_ticket_done_pt)(ngx_http_request_t *r);
@@ -318,6 +320,11 @@ ngx_int_t ngx_http_ticket_check(ngx_http_request_t *r,
 /* Marks presence and looks the place up; sends nothing to Redis. */
 void ngx_http_ticket_poll(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx);
 
+/* Looks the place up only; the instance is known. */
+void ngx_http_ticket_refresh_place(ngx_http_ticket_ctx_t *ctx,
+    uint64_t number);
+
+/* Joins that wait for Redis to settle try again. */
 void ngx_http_ticket_send_joins(ngx_http_ticket_main_conf_t *mcf);
 
 

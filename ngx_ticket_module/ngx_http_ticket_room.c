@@ -6,7 +6,7 @@
  */
 
 
-#include "ngx_http_ticket_module.h"
+#include "ngx_http_ticket_conf.h"
 
 
 #define NGX_HTTP_TICKET_NAME_MAX  64
@@ -46,7 +46,7 @@ static ngx_http_ticket_setting_t  ngx_http_ticket_settings[] = {
 
 
 char *
-ngx_http_ticket_room(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_ticket_conf_room(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     char                         *rv;
     ngx_str_t                    *value;

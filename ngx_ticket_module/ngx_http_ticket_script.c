@@ -268,3 +268,19 @@ ngx_http_ticket_answer_uint(ngx_http_ticket_answer_t *answer, ngx_uint_t i)
 
     return answer->value[i]->integer;
 }
+
+
+u_char *
+ngx_http_ticket_token_args(uint32_t epoch, uint64_t number, u_char *p,
+    ngx_str_t *arg)
+{
+    arg[0].data = p;
+    p = ngx_sprintf(p, "%uD", epoch);
+    arg[0].len = p - arg[0].data;
+
+    arg[1].data = p;
+    p = ngx_sprintf(p, "%uL", number);
+    arg[1].len = p - arg[1].data;
+
+    return p;
+}

@@ -56,6 +56,10 @@ ngx_int_t ngx_http_ticket_script(ngx_http_ticket_script_e script,
     ngx_http_ticket_subject_t *subject, ngx_http_ticket_reply_pt handler,
     void *data, ngx_uint_t n, ngx_str_t *args);
 
+/* Writes epoch and number to p and makes them two arguments. */
+u_char *ngx_http_ticket_token_args(uint32_t epoch, uint64_t number, u_char *p,
+    ngx_str_t *arg);
+
 /*
  * Reads an answer, which stays in the reply, and learns from its head.
  * NGX_ERROR: there is none; why has been logged.

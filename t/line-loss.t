@@ -48,13 +48,20 @@ for my $case ({name => 'empty', aof => 0}, {name => 'data', aof => 1}) {
 
     # What an emptied Redis must not do is taken from it as it recovers.
     my ($most, $changed, $wrong, $called) = (0, 0, 0, 0);
-    my $ready;
+    my ($ready, $resumed);
     while (time < $lost + 7) {
         poll_all(\@waiting);
         $changed += grep { $_->{number} != $number{$_} } @waiting;
         $called  += grep { $_->{state} ne 'waiting' } @waiting;
         $ready  //= time - $lost if defined $waiting[0]{updated_ms} && $waiting[0]{updated_ms} < 200;
+        if (!defined $resumed && $ready) {
+            each_visitor([$inside[0]], 'GET', path => '/site');
+            $resumed = occupied($redis);
+        }
         sleep 0.1;
+    }
+    if ($name eq 'empty') {
+        cmp_ok($resumed, '>=', 1, "$name: L2: a pass of before has its session registered again");
     }
     ok($ready, sprintf "$name: exchanges go on %.1f s after", $ready // -1);
     is($changed, 0, "$name: L5: all keep their number");
@@ -88,6 +95,58 @@ for my $case ({name => 'empty', aof => 0}, {name => 'data', aof => 1}) {
     cmp_ok($most, '<=', 4, "$name: L2: never more than the slots");
     $_->stop for @node;
     $redis->stop;
+}
+
+# A number that only the other node knows of is not given a second time,
+# although that node is silent when the first one finds Redis emptied, or back
+# at what it held some time ago.
+for my $how (qw(emptied stale)) {
+    my $redis = Ticket::Redis->new(dir => temp_dir(), name => "redis-$how");
+    my @node  = map { line_node($redis, $room, name => "$how-$_") } qw(a b);
+    my @first = (crowd($node[0], 3), crowd($node[1], 3));
+    poll_all(\@first);
+    sleep 0.4;
+    $redis->cmd('SAVE');
+    my @a = $node[0]->worker_pids;
+    kill STOP => @a;
+    my @unknown = crowd($node[1], 20);
+    my @b = $node[1]->worker_pids;
+    kill STOP => @b;
+    $redis->kill9;
+    $redis->restart(empty => $how eq 'emptied' ? 1 : 0);
+    kill CONT => @a;
+    my $new;
+    eventually { ($new) = crowd($node[0], 1); $new->{number} } 12, "$how: a join succeeds again";
+    cmp_ok($new->{number}, '>', $unknown[-1]{number}, "$how: L1: above what only the other node has given");
+    kill CONT => @b;
+    eventually { poll_all([@first[4, 5], @unknown, $new]); ($unknown[0]{position} // 0) == 3 && $new->{position} == 23 } 8,
+        "$how: L4: and behind those";
+    $_->stop for @node;
+    $redis->stop;
+}
+
+# Sessions that Redis has forgotten, because it is back at what it held some
+# time ago, keep their slots.
+{
+    my $redis = Ticket::Redis->new(dir => temp_dir(), name => 'redis-back');
+    my $node  = line_node($redis, $room, name => 'back');
+    my @early = crowd($node, 1);
+    leave_all(\@early);
+    $redis->cmd('SAVE');
+    my @crowd = crowd($node, 7);
+    my @waiting = @crowd[4 .. 6];
+    is($waiting[0]{state}, 'waiting', 'back: four inside, three wait');
+    sleep 0.3;
+    $redis->kill9;
+    $redis->restart;
+    my ($called, $until) = (0, time + 5);
+    while (time < $until) {
+        poll_all(\@waiting);
+        $called += grep { $_->{state} ne 'waiting' } @waiting;
+        sleep 0.1;
+    }
+    is($called, 0, 'back: L2: nobody is called into their slots');
+    eventually { poll_all(\@waiting); !grep { $_->{state} ne 'called' } @waiting } 8, 'back: until their time is over';
 }
 
 done_testing;

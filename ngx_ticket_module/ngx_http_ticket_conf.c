@@ -1,0 +1,530 @@
+
+/*
+ * Reads the directives: every wrong value is refused with a message that
+ * names the directive and says what it takes.
+ */
+
+
+#include "ngx_http_ticket_conf.h"
+
+
+static ngx_int_t ngx_http_ticket_conf_redis_address(ngx_conf_t *cf,
+    ngx_http_ticket_redis_conf_t *rcf);
+static ngx_int_t ngx_http_ticket_conf_redis_password(ngx_conf_t *cf,
+    ngx_http_ticket_redis_conf_t *rcf, ngx_str_t *name);
+static ngx_int_t ngx_http_ticket_conf_zone_size(ngx_conf_t *cf,
+    ngx_str_t *value, ngx_str_t *name, ssize_t *size);
+static void ngx_http_ticket_conf_free_keys(void *data);
+static char *ngx_http_ticket_conf_gate_parameter(ngx_conf_t *cf,
+    ngx_http_ticket_loc_conf_t *tlcf, ngx_str_t *value);
+
+
+/* ticket_redis address [user=] [password_file=] [db=] [timeout=] */
+
+char *
+ngx_http_ticket_conf_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_int_t                      n;
+    ngx_str_t                     *value, s;
+    ngx_uint_t                     i;
+    ngx_http_ticket_redis_conf_t  *rcf;
+    ngx_http_ticket_main_conf_t   *mcf = conf;
+
+    if (mcf->redis) {
+        return "is duplicate";
+    }
+
+    rcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_ticket_redis_conf_t));
+    if (rcf == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    value = cf->args->elts;
+
+    rcf->name = value[1];
+    rcf->timeout = 2000;
+
+    if (ngx_http_ticket_conf_redis_address(cf, rcf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    for (i = 2; i < cf->args->nelts; i++) {
+
+        if (ngx_strncmp(value[i].data, "user=", 5) == 0) {
+            rcf->user.data = value[i].data + 5;
+            rcf->user.len = value[i].len - 5;
+            continue;
+        }
+
+        if (ngx_strncmp(value[i].data, "password_file=", 14) == 0) {
+            s.data = value[i].data + 14;
+            s.len = value[i].len - 14;
+
+            if (ngx_http_ticket_conf_redis_password(cf, rcf, &s) != NGX_OK) {
+                return NGX_CONF_ERROR;
+            }
+
+            continue;
+        }
+
+        if (ngx_strncmp(value[i].data, "db=", 3) == 0) {
+            n = ngx_atoi(value[i].data + 3, value[i].len - 3);
+
+            if (n != NGX_ERROR && n <= 1000000) {
+                rcf->db = n;
+                continue;
+            }
+        }
+
+        if (ngx_strncmp(value[i].data, "timeout=", 8) == 0) {
+            s.data = value[i].data + 8;
+            s.len = value[i].len - 8;
+            n = ngx_parse_time(&s, 0);
+
+            if (n >= 100 && n <= 60000) {
+                rcf->timeout = n;
+                continue;
+            }
+        }
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameter \"%V\" in \"ticket_redis\": "
+                           "there are user=, password_file=, db= and "
+                           "timeout= (100ms to 60s)", &value[i]);
+        return NGX_CONF_ERROR;
+    }
+
+    mcf->redis = rcf;
+
+    return NGX_CONF_OK;
+}
+
+
+/* Names are resolved here, since hiredis would block a worker for it. */
+
+static ngx_int_t
+ngx_http_ticket_conf_redis_address(ngx_conf_t *cf,
+    ngx_http_ticket_redis_conf_t *rcf)
+{
+    u_char     *p;
+    ngx_url_t   u;
+
+    ngx_memzero(&u, sizeof(ngx_url_t));
+
+    u.url = rcf->name;
+    u.default_port = 6379;
+
+    if (ngx_parse_url(cf->pool, &u) != NGX_OK) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid address \"%V\" in \"ticket_redis\": %s",
+                           &u.url, u.err ? u.err : "no memory");
+        return NGX_ERROR;
+    }
+
+    if (ngx_strncmp(rcf->name.data, "unix:", 5) == 0) {
+        rcf->path.data = rcf->name.data + 5;
+        rcf->path.len = rcf->name.len - 5;
+        return NGX_OK;
+    }
+
+    p = ngx_pcalloc(cf->pool, NGX_SOCKADDR_STRLEN + 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    rcf->host.data = p;
+    rcf->host.len = ngx_sock_ntop(u.addrs[0].sockaddr, u.addrs[0].socklen, p,
+                                  NGX_SOCKADDR_STRLEN, 0);
+    rcf->port = ngx_inet_get_port(u.addrs[0].sockaddr);
+
+    if (rcf->host.data[0] == '[') {
+
+        /* hiredis takes IPv6 addresses bare */
+
+        rcf->host.data[rcf->host.len - 1] = '\0';
+        rcf->host.data++;
+        rcf->host.len -= 2;
+    }
+
+    return NGX_OK;
+}
+
+
+/* The first line of the file. */
+
+static ngx_int_t
+ngx_http_ticket_conf_redis_password(ngx_conf_t *cf,
+    ngx_http_ticket_redis_conf_t *rcf, ngx_str_t *name)
+{
+    u_char           buf[512];
+    size_t           len;
+    ssize_t          n;
+    ngx_fd_t         fd;
+    ngx_file_info_t  fi;
+
+    if (ngx_conf_full_name(cf->cycle, name, 1) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    fd = ngx_open_file(name->data, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
+
+    if (fd == NGX_INVALID_FILE) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           "cannot read the password_file \"%V\" of "
+                           "\"ticket_redis\"", name);
+        return NGX_ERROR;
+    }
+
+    n = (ngx_fd_info(fd, &fi) == NGX_FILE_ERROR) ? NGX_ERROR
+                                                  : ngx_read_fd(fd, buf,
+                                                                sizeof(buf));
+
+    (void) ngx_close_file(fd);
+
+    for (len = 0; n > 0 && len < (size_t) n; len++) {
+        if (buf[len] == '\n' || buf[len] == '\r') {
+            break;
+        }
+    }
+
+    if (n <= 0 || len == 0 || len == sizeof(buf)
+        || (ngx_file_access(&fi) & S_IROTH))
+    {
+        ngx_explicit_memzero(buf, sizeof(buf));
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "the password_file \"%V\" of \"ticket_redis\" must "
+                           "hold a password in its first line and must not be "
+                           "readable by everybody", name);
+        return NGX_ERROR;
+    }
+
+    rcf->password.data = ngx_pnalloc(cf->pool, len);
+    if (rcf->password.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(rcf->password.data, buf, len);
+    rcf->password.len = len;
+
+    ngx_explicit_memzero(buf, sizeof(buf));
+
+    return NGX_OK;
+}
+
+
+/* ticket_zone name:size [interval=] [node=] */
+
+char *
+ngx_http_ticket_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    u_char                       *p;
+    ssize_t                       size;
+    ngx_int_t                     n;
+    ngx_str_t                    *value, name, s;
+    ngx_uint_t                    i;
+    ngx_http_ticket_zone_t       *zone;
+    ngx_http_ticket_main_conf_t  *mcf = conf;
+
+    if (mcf->zone) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_http_ticket_conf_zone_size(cf, &value[1], &name, &size) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    for (i = 2; i < cf->args->nelts; i++) {
+
+        if (ngx_strncmp(value[i].data, "interval=", 9) == 0) {
+            s.data = value[i].data + 9;
+            s.len = value[i].len - 9;
+            n = ngx_parse_time(&s, 0);
+
+            if (n >= 50 && n <= 1000) {
+                mcf->interval = n;
+                continue;
+            }
+        }
+
+        if (ngx_strncmp(value[i].data, "node=", 5) == 0
+            && value[i].len > 5 && value[i].len <= 128)
+        {
+            mcf->node.data = value[i].data + 5;
+            mcf->node.len = value[i].len - 5;
+            continue;
+        }
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameter \"%V\" in \"ticket_zone\": "
+                           "there are interval= (50ms to 1s) and node= (a "
+                           "name)", &value[i]);
+        return NGX_CONF_ERROR;
+    }
+
+    if (mcf->node.len == 0) {
+
+        /* the same after a restart, and another for each nginx of a host */
+
+        p = ngx_pnalloc(cf->pool, cf->cycle->hostname.len + 9);
+        if (p == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        mcf->node.data = p;
+        p = ngx_sprintf(p, "%V-%08XD", &cf->cycle->hostname,
+                        ngx_crc32_long(cf->cycle->conf_file.data,
+                                       cf->cycle->conf_file.len));
+        mcf->node.len = p - mcf->node.data;
+    }
+
+    zone = ngx_pcalloc(cf->pool, sizeof(ngx_http_ticket_zone_t));
+    if (zone == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    mcf->zone = ngx_shared_memory_add(cf, &name, size,
+                                      &ngx_http_ticket_module);
+    if (mcf->zone == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (mcf->zone->data) {
+        return "uses a zone that is already in use";
+    }
+
+    mcf->zone->init = ngx_http_ticket_init_zone;
+    mcf->zone->data = zone;
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_ticket_conf_zone_size(ngx_conf_t *cf, ngx_str_t *value,
+    ngx_str_t *name, ssize_t *size)
+{
+    u_char     *colon;
+    ngx_str_t   s;
+
+    *size = NGX_ERROR;
+
+    colon = (u_char *) ngx_strchr(value->data, ':');
+
+    if (colon && colon != value->data) {
+        name->data = value->data;
+        name->len = colon - value->data;
+
+        s.data = colon + 1;
+        s.len = value->data + value->len - s.data;
+
+        *size = ngx_parse_size(&s);
+    }
+
+    if (*size < (ssize_t) (32 * ngx_pagesize)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid zone \"%V\" in \"ticket_zone\": write "
+                           "name:size with a size of %uz bytes or more, for "
+                           "example rooms:16m", value, 32 * ngx_pagesize);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+char *
+ngx_http_ticket_conf_keys(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    char                          err[256];
+    ngx_str_t                    *value;
+    ngx_pool_cleanup_t           *cln;
+    ngx_http_ticket_main_conf_t  *mcf = conf;
+
+    if (mcf->keys) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    mcf->keys_file = value[1];
+
+    if (ngx_conf_full_name(cf->cycle, &mcf->keys_file, 1) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    cln = ngx_pool_cleanup_add(cf->pool, 0);
+    if (cln == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    mcf->keys = ticket_keys_load((char *) mcf->keys_file.data, err,
+                                 sizeof(err));
+    if (mcf->keys == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"ticket_keys\" cannot use \"%V\": %s",
+                           &mcf->keys_file, err);
+        return NGX_CONF_ERROR;
+    }
+
+    cln->handler = ngx_http_ticket_conf_free_keys;
+    cln->data = mcf->keys;
+
+    return NGX_CONF_OK;
+}
+
+
+static void
+ngx_http_ticket_conf_free_keys(void *data)
+{
+    ticket_keys_free(data);
+}
+
+
+char *
+ngx_http_ticket_conf_queue(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t                   *value;
+    ngx_http_core_loc_conf_t    *clcf;
+    ngx_http_ticket_loc_conf_t  *tlcf = conf;
+
+    if (tlcf->queue) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    tlcf->queue = ngx_http_ticket_room_value(cf, &value[1], "ticket_queue");
+    if (tlcf->queue == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    clcf->handler = ngx_http_ticket_queue_handler;
+
+    return NGX_CONF_OK;
+}
+
+
+/* ticket_gate off | room [queue=] [page=] [status=] [check=] */
+
+char *
+ngx_http_ticket_conf_gate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    char                        *rv;
+    ngx_str_t                   *value;
+    ngx_uint_t                   i;
+    ngx_http_ticket_loc_conf_t  *tlcf = conf;
+
+    if (tlcf->gate != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "off") == 0) {
+        tlcf->gate = NULL;
+        return NGX_CONF_OK;
+    }
+
+    tlcf->gate = ngx_http_ticket_room_value(cf, &value[1], "ticket_gate");
+    if (tlcf->gate == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    tlcf->gate_status = NGX_HTTP_OK;
+
+    for (i = 2; i < cf->args->nelts; i++) {
+        rv = ngx_http_ticket_conf_gate_parameter(cf, tlcf, &value[i]);
+
+        if (rv != NGX_CONF_OK) {
+            return rv;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_ticket_conf_gate_parameter(ngx_conf_t *cf,
+    ngx_http_ticket_loc_conf_t *tlcf, ngx_str_t *value)
+{
+    ngx_int_t   n;
+    ngx_str_t   s;
+
+    if (ngx_strncmp(value->data, "queue=/", 7) == 0) {
+        s.data = value->data + 6;
+        s.len = value->len - 6;
+
+        tlcf->gate_queue = ngx_http_ticket_value(cf, &s);
+
+        return tlcf->gate_queue ? NGX_CONF_OK : NGX_CONF_ERROR;
+    }
+
+    if (ngx_strncmp(value->data, "page=/", 6) == 0) {
+        s.data = value->data + 5;
+        s.len = value->len - 5;
+
+        tlcf->gate_page = ngx_http_ticket_value(cf, &s);
+
+        return tlcf->gate_page ? NGX_CONF_OK : NGX_CONF_ERROR;
+    }
+
+    if (ngx_strncmp(value->data, "status=", 7) == 0) {
+        n = ngx_atoi(value->data + 7, value->len - 7);
+
+        if (n == 200 || n == 202 || n == 429 || n == 503) {
+            tlcf->gate_status = n;
+            return NGX_CONF_OK;
+        }
+    }
+
+    if (ngx_strcmp(value->data, "check=redis") == 0) {
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strcmp(value->data, "check=local") == 0) {
+        tlcf->gate_check = NGX_HTTP_TICKET_CHECK_LOCAL;
+        return NGX_CONF_OK;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid parameter \"%V\" in \"ticket_gate\": there are "
+                       "queue=/uri, page=/uri, status=200, 202, 429 or 503, "
+                       "and check=redis or local", value);
+
+    return NGX_CONF_ERROR;
+}
+
+
+char *
+ngx_http_ticket_conf_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_core_loc_conf_t     *clcf;
+    ngx_http_ticket_main_conf_t  *mcf;
+
+    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_ticket_module);
+    mcf->used = 1;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    clcf->handler = ngx_http_ticket_metrics_handler;
+
+    return NGX_CONF_OK;
+}
+
+
+/* nginx's message about a wrong value does not name the directive. */
+
+char *
+ngx_http_ticket_conf_cookie_secure(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    char  *rv;
+
+    rv = ngx_conf_set_enum_slot(cf, cmd, conf);
+
+    return (rv == NGX_CONF_ERROR) ? "takes on, off or auto" : rv;
+}

@@ -1,0 +1,43 @@
+
+/*
+ * An operation: one request's question to Redis.  It is allocated apart from
+ * the request, since either may end first: the request's cleanup detaches it,
+ * and the reply then finds nobody.
+ */
+
+
+#ifndef _NGX_HTTP_TICKET_OP_H_INCLUDED_
+#define _NGX_HTTP_TICKET_OP_H_INCLUDED_
+
+
+#include "ngx_http_ticket_script.h"
+
+
+struct ngx_http_ticket_op_s {
+    ngx_queue_t                   queue;    /* in its batch */
+    ngx_http_request_t           *request;  /* NULL: gone */
+    ngx_http_ticket_done_pt       done;
+    ngx_http_ticket_subject_t     subject;
+    ngx_event_t                   timer;
+};
+
+
+/* Sets ctx->op; NULL: no memory, or the zone is full. */
+ngx_http_ticket_op_t *ngx_http_ticket_create_op(ngx_http_request_t *r,
+    ngx_http_ticket_ctx_t *ctx, ngx_http_ticket_done_pt done);
+
+/* From here on the request gets no answer later than its time-out. */
+void ngx_http_ticket_start_op(ngx_http_ticket_op_t *op);
+
+/* For an operation that could not be started, or that another one follows. */
+void ngx_http_ticket_drop_op(ngx_http_ticket_op_t *op);
+
+/* Frees the operation and lets its request, if it is still there, go on. */
+void ngx_http_ticket_complete(ngx_http_ticket_op_t *op,
+    ngx_http_ticket_state_e state);
+
+void ngx_http_ticket_go_on(ngx_http_request_t *r,
+    ngx_http_ticket_done_pt done);
+
+
+#endif /* _NGX_HTTP_TICKET_OP_H_INCLUDED_ */

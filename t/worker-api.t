@@ -1,0 +1,225 @@
+# Every route of the worker and every answer it can give.
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Ticket::Test;
+use JSON::PP ();
+use Ticket::Http qw(http http_raw);
+use Ticket::MariaDB;
+use Ticket::Token qw(token);
+use Ticket::Worker;
+
+my $db = Ticket::MariaDB->new(dir => temp_dir());
+$db->add_performance(1, 'hall', 300_000, map { "A-$_" } 1 .. 40);
+$db->add_performance(2, 'hall:20261201', 300_000, 'A-1');
+$db->do("UPDATE seat SET state = 'sold' WHERE performance_id = 1 AND seat = 'A-39';
+         UPDATE seat SET state = 'blocked' WHERE performance_id = 1 AND seat = 'A-40'");
+my $worker = Ticket::Worker->new(dir => temp_dir(), db => $db);
+
+my $SEATS = '/v1/performances/1/seats';
+my $HOLDS = '/v1/performances/1/holds';
+
+# A problem has its status, its code, and the form of RFC 9457.
+sub is_problem {
+    my ($answer, $status, $code, $name) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    is "$answer->{status} " . ($answer->{json}{code} // ''), "$status $code", $name
+        or diag $answer->{body};
+    is $answer->{headers}{'content-type'}, 'application/problem+json', '... as problem+json';
+    my $problem = $answer->{json};
+    ok $problem->{type} eq 'about:blank' && $problem->{status} == $status
+        && length $problem->{title} && length $problem->{detail}, '... with all its members';
+    is $answer->{headers}{'cache-control'}, 'no-store', '... not to be stored';
+    return;
+}
+
+sub hold { return http($worker->target, $worker->hold(@_)) }
+
+subtest 'seats' => sub {
+    my $answer = $worker->ask(1, GET => $SEATS);
+    is $answer->{status}, 200, 'listed';
+    is $answer->{headers}{'content-type'}, 'application/json', 'as JSON';
+    is $answer->{headers}{'cache-control'}, 'no-store', 'not to be stored';
+    is $answer->{json}{performance}, 1, 'names the performance';
+    my @seats = @{$answer->{json}{seats}};
+    is_deeply [map { $_->{seat} } @seats], [map { "A-$_" } 1 .. 40], 'in the order of the hall';
+    is_deeply $seats[0], {seat => 'A-1', state => 'free', version => 0}, 'a free seat';
+    is_deeply [map { $_->{state} } @seats[38, 39]], ['sold', 'blocked'], 'a sold and a blocked one';
+    is http($worker->target, HEAD => $SEATS, {$worker->headers})->{status}, 200, 'HEAD is GET';
+    is_problem $worker->ask(1, GET => '/v1/performances/7/seats'), 404, 'no_such_performance', 'unknown';
+    is_problem $worker->ask(1, GET => '/v1/performances/2/seats'), 404, 'no_such_performance',
+        'of another room instance';
+    is http($worker->target, GET => '/v1/performances/2/seats',
+            {$worker->headers(room => 'hall:20261201')})->{status}, 200, 'which its own pass may see';
+};
+
+subtest 'a hold, from beginning to end' => sub {
+    my $answer = hold(1, 'A-2', 'A-1');
+    is $answer->{status}, 201, 'made';
+    my $hold = $answer->{json};
+    like $hold->{hold}, qr/^[0-9a-f]{32}$/, 'with an id';
+    is $answer->{headers}{location}, "/v1/holds/$hold->{hold}", 'and its location';
+    is $hold->{performance}, 1, 'of the performance';
+    like $hold->{expires_at}, qr/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/, 'with its end';
+    is $hold->{expires_at}, $db->value("SELECT CONCAT(REPLACE(expires_at, ' ', 'T'), 'Z') FROM hold"),
+        'as the database has it';
+    is_deeply $hold->{seats}, [{seat => 'A-1', version => 1}, {seat => 'A-2', version => 1}], 'and its seats';
+    is $db->value('SELECT owner FROM hold'), 'hall/1-1', 'its owner is the session';
+
+    my $again = $worker->ask(1, GET => "/v1/holds/$hold->{hold}");
+    is $again->{status}, 200, 'it can be read';
+    cmp_ok $again->{json}{expires_in_ms}, '<=', $hold->{expires_in_ms}, 'while its time goes down';
+    $again->{json}{expires_in_ms} = $hold->{expires_in_ms};
+    is_deeply $again->{json}, $hold, 'and is the same otherwise';
+    is_problem $worker->ask(2, GET => "/v1/holds/$hold->{hold}"), 404, 'no_such_hold', 'not by others';
+    is_problem http($worker->target, GET => "/v1/holds/$hold->{hold}",
+        {$worker->headers(room => 'hall:20261201', number => 1)}), 404, 'no_such_hold',
+        'nor by the same number of another instance';
+    is_problem http($worker->target, GET => "/v1/holds/$hold->{hold}",
+        {$worker->headers(number => 1, epoch => 2)}), 404, 'no_such_hold', 'or of another epoch';
+
+    is_problem $worker->ask(2, DELETE => "/v1/holds/$hold->{hold}"), 404, 'no_such_hold',
+        'others cannot release it';
+    is $db->value("SELECT state FROM seat WHERE performance_id = 1 AND seat = 'A-1'"), 'held', 'it stays';
+    for my $time ('released', 'released again') {
+        my $gone = $worker->ask(1, DELETE => "/v1/holds/$hold->{hold}");
+        is "$gone->{status} '$gone->{body}'", "204 ''", $time;
+    }
+    is_problem $worker->ask(1, GET => "/v1/holds/$hold->{hold}"), 404, 'no_such_hold', 'then it is no more';
+    is_deeply $db->rows("SELECT seat, state, version FROM seat WHERE version > 0 ORDER BY seat"),
+        [['A-1', 'free', 2], ['A-2', 'free', 2]], 'and its seats are free, their versions raised';
+    is_problem $worker->ask(1, GET => '/v1/holds/' . '0' x 32), 404, 'no_such_hold', 'an unknown hold';
+    is_problem $worker->ask(1, DELETE => '/v1/holds/' . '0' x 32), 404, 'no_such_hold', 'to be released';
+};
+
+subtest 'conflicts' => sub {
+    my $held = hold(1, 'A-5', 'A-6')->{json};
+    my $answer = hold(2, 'A-4', 'A-5', 'A-6', 'A-39', 'A-40');
+    is_problem $answer, 409, 'seat_unavailable', 'seats that others have, sold and blocked ones';
+    is_deeply $answer->{json}{conflicts}, [
+        {seat => 'A-39', state => 'sold', version => 0}, {seat => 'A-40', state => 'blocked', version => 0},
+        {seat => 'A-5', state => 'held', version => 1}, {seat => 'A-6', state => 'held', version => 1},
+    ], 'all of them are named';
+    is $db->value("SELECT state FROM seat WHERE performance_id = 1 AND seat = 'A-4'"), 'free',
+        'and nothing is held';
+    is hold(1, 'A-5')->{status}, 409, 'one\'s own hold is in the way, too';
+    is_problem hold(2, 'A-4', 'Z-1'), 404, 'no_such_seat', 'a seat that does not exist';
+    is $db->value("SELECT state FROM seat WHERE performance_id = 1 AND seat = 'A-4'"), 'free',
+        'holds nothing either';
+    is_problem $worker->ask(1, POST => '/v1/performances/2/holds', {seats => ['A-1']}),
+        404, 'no_such_performance', 'a performance of another room instance';
+    is $worker->ask(1, DELETE => "/v1/holds/$held->{hold}")->{status}, 204, 'released';
+};
+
+subtest 'versions' => sub {
+    my $hold = hold(1, {seat => 'A-10', version => 0}, 'A-11', {seat => 'A-12'});
+    is $hold->{status}, 201, 'the version last seen, named or not';
+    $worker->ask(1, DELETE => "/v1/holds/$hold->{json}{hold}");
+    my $answer = hold(1, {seat => 'A-10', version => 0}, 'A-11');
+    is_problem $answer, 409, 'seat_unavailable', 'a version that is not the present one';
+    is_deeply $answer->{json}{conflicts}, [{seat => 'A-10', state => 'free', version => 2}],
+        'names the seat and its version';
+    is hold(1, {seat => 'A-10', version => 2}, 'A-11')->{status}, 201, 'with it, it goes through';
+};
+
+subtest 'passes' => sub {
+    my %sealed = (room => 'hall', secret => $worker->{secret});
+    my $ask = sub { http($worker->target, GET => $SEATS, {@_}) };
+    my $with = sub { $ask->('X-Ticket-Room' => 'hall', 'X-Ticket-Pass' => $_[0]) };
+    my $good = Ticket::Token::pass(%sealed);
+    is $with->($good)->{status}, 200, 'a good one';
+    is_problem $ask->(), 401, 'no_token', 'none at all';
+    is_problem $ask->('X-Ticket-Room' => 'hall'), 401, 'no_token', 'a room without a pass';
+    is_problem $ask->('X-Ticket-Pass' => $good), 401, 'no_token', 'a pass without a room';
+    is_problem $with->(''), 401, 'no_token', 'an empty one';
+    is_problem $with->(token(kind => 'queue', %sealed)), 403, 'bad_token', 'a queue token';
+    is_problem $with->(Ticket::Token::pass(%sealed, room => 'other')), 403, 'bad_token', 'one of another room';
+    is_problem $with->(Ticket::Token::pass(%sealed, secret => 'ab' x 32)), 403, 'bad_token', 'by another key';
+    is_problem $with->(Ticket::Token::pass(%sealed, key_id => 2)), 403, 'bad_token', 'by an unknown key';
+    is_problem $with->(Ticket::Token::pass(%sealed, version => 2)), 403, 'bad_token', 'of another version';
+    is_problem $with->(substr $good, 0, 63), 403, 'bad_token', 'truncated';
+    is_problem $with->($good . 'A'), 403, 'bad_token', 'too long';
+    is_problem $with->(Ticket::Token::pass(%sealed, seconds => -1)), 410, 'pass_expired', 'one that has run out';
+    for my $room ('ha ll', 'hall:', ':x', 'a' x 65, 'hall:1:2', 'hall/1') {
+        is $ask->('X-Ticket-Room' => $room, 'X-Ticket-Pass' => Ticket::Token::pass(%sealed, room => $room))->{status},
+            403, "a room named \"$room\"";
+    }
+    my $long = ('r' x 64) . ':' . ('v' x 63);
+    is $ask->('X-Ticket-Room' => $long, 'X-Ticket-Pass' => Ticket::Token::pass(%sealed, room => $long))->{status},
+        404, 'a long name is as good as any';
+    is_problem http($worker->target, POST => $HOLDS, {'Content-Type' => 'application/json'},
+                    '{"seats":["A-20"]}'), 401, 'no_token', 'a hold without a pass';
+    is_problem http($worker->target, DELETE => '/v1/holds/' . '0' x 32), 401, 'no_token', 'a release, too';
+};
+
+subtest 'every flipped bit of a pass' => sub {
+    my $good = Ticket::Token::pass(room => 'hall', secret => $worker->{secret});
+    require MIME::Base64;
+    my $raw = MIME::Base64::decode_base64url($good);
+    my @requests = map {
+        my $altered = $raw;
+        vec($altered, $_, 1) ^= 1;
+        [GET => $SEATS, {'X-Ticket-Room' => 'hall',
+                         'X-Ticket-Pass' => MIME::Base64::encode_base64url($altered)}]
+    } 0 .. 8 * length($raw) - 1;
+    is scalar(grep { $_->{status} != 403 } @{Ticket::Http::http_many($worker->target, \@requests)}), 0,
+        'is refused';
+};
+
+subtest 'addresses and methods' => sub {
+    for my $path ('/', '/v1', '/v1/performances', '/v1/performances/1', '/v1/performances/0/seats',
+                  '/v1/performances/01/seats', '/v1/performances/1/seats/', '/v1/performances/-1/seats',
+                  '/v1/performances/9999999999/seats', '/v1/performances/1%2fseats', '/v1/holds/',
+                  '/v1/holds/' . 'A' x 32, '/v1/holds/' . '0' x 31, '/v1/holds/' . '0' x 33,
+                  '/v1/holds/..', '/healthz/', '/v1/performances/1/seats%00') {
+        is_problem $worker->ask(1, GET => $path), 404, 'not_found', $path;
+    }
+    my %allow = ($SEATS => 'GET, HEAD', $HOLDS => 'POST', '/v1/holds/' . '0' x 32 => 'GET, HEAD, DELETE',
+                 '/healthz' => 'GET, HEAD', '/metrics' => 'GET, HEAD');
+    for my $path (sort keys %allow) {
+        my $answer = $worker->ask(1, PUT => $path, {});
+        is_problem $answer, 405, 'method_not_allowed', "PUT $path";
+        is $answer->{headers}{allow}, $allow{$path}, '... names those it has';
+    }
+    is $worker->ask(1, POST => $SEATS, {})->{status}, 405, 'POST to the list';
+    is $worker->ask(1, GET => $HOLDS)->{status}, 405, 'GET of holds';
+    is $worker->ask(1, GET => "$SEATS?x=1")->{status}, 200, 'a query changes nothing';
+};
+
+subtest 'health, metrics, log' => sub {
+    my $answer = http($worker->target, GET => '/healthz');
+    is "$answer->{status} $answer->{body}", '200 {"status":"ok"}', 'healthy';
+    http($worker->target, GET => '/healthz', {'X-Request-Id' => "id-\x01\"forged"});
+    $answer = http($worker->target, GET => '/metrics');
+    is $answer->{status}, 200, 'metrics';
+    like $answer->{headers}{'content-type'}, qr{^text/plain; version=0\.0\.4}, 'in Prometheus\'s text';
+    like $answer->{body}, qr/^ticket_worker_requests_total\{route="holds",status="201"\} 4$/m, 'holds made';
+    like $answer->{body}, qr/^ticket_worker_requests_total\{route="hold",status="204"\} 4$/m, 'and released';
+    like $answer->{body}, qr/^ticket_worker_request_seconds_count\{route="healthz"\} 3$/m, 'times';
+    is scalar(grep { !/^(?:# (?:HELP|TYPE) \w+ .+|\w+(?:\{\w+="[^"]*"(?:,\w+="[^"]*")*\})? \S+)$/ }
+              split /\n/, $answer->{body}), 0, 'every line is well-formed';
+
+    my @lines = map { eval { JSON::PP->new->decode($_) } // { broken => $_ } }
+        split /\n/, slurp($worker->{log});
+    is_deeply [map { $_->{broken} } grep { $_->{broken} } @lines], [], 'every line of the log is JSON';
+    my ($forged) = grep { ($_->{request_id} // '') =~ /^id-/ } @lines;
+    ok $forged && $forged->{request_id} eq "id-\x01\"forged", 'the request id is logged, escaped'
+        if !grep { $_->{broken} } @lines;
+    my ($made) = grep { ($_->{status} // 0) == 201 } @lines;
+    is_deeply [@{$made}{qw(level message method path owner)}],
+        ['info', 'request', 'POST', $HOLDS, 'hall/1-1'], 'a request says what it was';
+    unlike slurp($worker->{log}), qr/\Q$worker->{secret}\E|\Q$db->{password}\E/, 'no secret is in the log';
+};
+
+subtest 'the account' => sub {
+    my @client = ('mariadb', '--no-defaults', '--socket=' . $db->socket, '--user=' . $db->user,
+                  "--password=$db->{password}", $db->schema, '-e');
+    is((run(@client, 'SELECT COUNT(*) FROM seat'))[0], 0, 'may read seats');
+    for my $sql ('DELETE FROM hold', 'DELETE FROM seat', 'INSERT INTO seat SELECT * FROM seat',
+                 'UPDATE performance SET room = \'x\'', 'SELECT * FROM schema_migration',
+                 'DROP TABLE hold', 'DELETE FROM hold_seat') {
+        isnt((run(@client, $sql))[0], 0, "may not: $sql");
+    }
+};
+
+done_testing;

@@ -1,0 +1,177 @@
+# Starting the worker: what its configuration may be, what it listens on, and
+# keys that change while it runs.
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Ticket::Test;
+use IO::Socket::UNIX;
+use Ticket::Http qw(http);
+use Ticket::MariaDB;
+use Ticket::Worker;
+
+my $db = Ticket::MariaDB->new(dir => temp_dir());
+$db->add_performance(1, 'hall', 300_000, 'A-1');
+my $worker = Ticket::Worker->prepare(dir => temp_dir(), db => $db);
+my $good = slurp($worker->{conf});
+my $trial = temp_dir() . '/trial.conf';
+
+# Exit status of -t on a configuration, and what it says without the name.
+sub check {
+    Ticket::MariaDB::write_secret($trial, @_);
+    my ($status, $said) = $worker->check($trial);
+    $said =~ s/\Q$trial\E/FILE/g;
+    return ($status, $said);
+}
+
+sub refused {
+    my ($text, $said, $name) = @_;
+    my ($status, $got) = check($text);
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    is $status, 1, "refused: $name";
+    like $got, $said, '... saying why';
+    return;
+}
+
+subtest 'configuration' => sub {
+    is_deeply [check($good)], [0, "FILE: the configuration is good\n"], 'a good one';
+    is((check("# comment\n\n; comment\n  queue=10\n$good"))[0], 0, 'comments, empty lines, spaces');
+    my $n = () = $good =~ /\n/g;
+    refused "${good}queues = 1\n", qr/FILE:@{[$n + 1]}: unknown key \\"queues\\"/, 'an unknown key';
+    refused "queue = 1\n\nqueue = 2\n$good", qr/FILE:3: queue appears twice/, 'a key twice';
+    refused "queue = $_\n$good", qr/FILE:1: queue is a number, 1 to 65536/, "queue = $_"
+        for '0', '65537', '-1', '1x', 'x', '0x10', '99999999999999999999';
+    refused "db_connections = 65\n$good", qr/1 to 64/, 'too many connections';
+    refused "listen_mode = 0888\n$good", qr/FILE:1: listen_mode is an octal mode/, 'a mode';
+    refused "log_level = debug\n$good", qr/error, warn or info/, 'a level';
+    refused "queue =\n$good", qr/FILE:1: queue has no value/, 'no value';
+    refused "\nqueue 10\n$good", qr/FILE:2: a line is \\"key = value\\"/, 'no line of that form';
+    refused "[worker]\n$good", qr/FILE:2: there are no \[sections\]/, 'a section';
+    refused 'db_host = ' . 'h' x 300 . "\n$good", qr/FILE:1: the line is longer/, 'an endless line';
+    refused "db_host = x\n$good", qr/either db_socket or db_host/, 'two places of the database';
+    for my $key (qw(listen token_keys db_name db_user)) {
+        (my $text = $good) =~ s/^$key = .*\n//m;
+        refused $text, qr/FILE: $key is missing/, "$key missing";
+    }
+    for my $listen ('unix:relative', 'unix:/' . 'x' x 110, 'nowhere') {
+        (my $text = $good) =~ s/^listen = .*$/listen = $listen/m;
+        refused $text, qr/FILE: listen/, "listen = $listen";
+    }
+    (my $text = $good) =~ s/^db_password_file = .*$/db_password_file = \/nowhere/m;
+    refused $text, qr{/nowhere: No such file}, 'no password file';
+    chmod 0644, $db->password_file;
+    refused $good, qr/everybody may read it/, 'a password file for everybody';
+    chmod 0600, $db->password_file;
+    ($text = $good) =~ s/^token_keys = .*$/token_keys = \/nowhere/m;
+    refused $text, qr{/nowhere: No such file}, 'no keys';
+    like [$worker->check('/nowhere')]->[1], qr{/nowhere: No such file}, 'no configuration';
+    is((run($worker->{binary}, '-x'))[0], 2, 'an unknown option');
+    unlike join('', map { (check($_))[1] } $good, "x = 1\n$good"), qr/\Q$db->{password}\E/, 'no password is shown';
+};
+
+# Starts a worker that must give up; returns what it says.
+sub gives_up {
+    my ($name, %config) = @_;
+    my $other = Ticket::Worker->prepare(dir => temp_dir(), db => $db, name => $name, config => \%config);
+    my ($status, undef, $err) = run($other->{binary}, '-c', $other->{conf});
+    is $status, 1, 'gives up';
+    return $err;
+}
+
+subtest 'the unix socket' => sub {
+    $worker->start;
+    my $path = substr $worker->target, 5;
+    is sprintf('%o', (stat $path)[2] & 0777), '660', 'has its mode';
+    like gives_up('second', listen => $worker->target), qr/another process listens there/, 'a second worker';
+    is http($worker->target, GET => '/healthz')->{status}, 200, 'the first is not disturbed';
+    $worker->kill9;
+    ok -e $path, 'a killed worker leaves its socket behind';
+    $worker->start;
+    is http($worker->target, GET => '/healthz')->{status}, 200, 'which the next replaces';
+    Ticket::MariaDB::write_secret(temp_dir() . '/precious', 'x');
+    like gives_up('third', listen => 'unix:' . temp_dir() . '/precious'), qr/a file that is no socket/, 'a file';
+    is slurp(temp_dir() . '/precious'), 'x', 'which stays as it is';
+};
+
+subtest 'TCP' => sub {
+    my $free = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1') or die "listen: $!\n";
+    my $port = $free->sockport;
+    like gives_up('taken', listen => "127.0.0.1:$port"), qr/Address already in use/, 'a port in use';
+    close $free;
+    my $tcp = Ticket::Worker->new(dir => temp_dir(), db => $db, name => 'tcp',
+                                  config => {listen => "127.0.0.1:$port", listen_mode => '0600'});
+    is http($tcp->target, GET => '/healthz')->{status}, 200, 'answers';
+    like gives_up('name', listen => 'localhost:1'), qr/cannot listen on localhost:1/, 'a name is no address';
+};
+
+subtest 'the database is away at the start' => sub {
+    my $early = Ticket::Worker->new(dir => temp_dir(), db => $db, name => 'early',
+                                    config => {db_socket => '/nowhere.sock'});
+    is http($early->target, GET => '/healthz')->{status}, 503, 'it starts all the same, and says so';
+};
+
+subtest 'SIGHUP' => sub {
+    my $seats = sub { $worker->ask(1, GET => '/v1/performances/1/seats')->{status} };
+    is $seats->(), 200, 'a pass by the present key';
+    my $path = $worker->{conf} =~ s/conf$/keys/r;
+    my ($old, $new) = ($worker->{secret}, 'cd' x 32);
+    $worker->write_keys($path, "2 $new\n1 $old\n");
+    kill 'HUP', $worker->pid;
+    my $by_new = sub {
+        my %by = (secret => $new, key_id => 2);
+        return http($worker->target, GET => '/v1/performances/1/seats', {$worker->headers(%by)})->{status};
+    };
+    eventually { $by_new->() == 200 } 5, 'one by a new key, once it is read';
+    is $seats->(), 200, 'the old one is still good';
+    $worker->write_keys($path, "2 broken\n");
+    kill 'HUP', $worker->pid;
+    eventually { slurp($worker->{log}) =~ /stay as they were/ } 5, 'a broken file is refused';
+    is $by_new->(), 200, 'and changes nothing';
+    $worker->write_keys($path, "2 $new\n");
+    kill 'HUP', $worker->pid;
+    eventually { $seats->() == 403 } 5, 'a key that is taken out is good no more';
+};
+
+subtest 'the scripts' => sub {
+    is_deeply [$db->script('migrate')], [0, '', ''], 'migrate has nothing to do any more';
+    $db->do("UPDATE schema_migration SET checksum = REPEAT('0', 64) WHERE version LIKE '002%'");
+    my ($status, undef, $said) = $db->script('migrate');
+    is $status, 1, 'a migration that has changed is refused';
+    like $said, qr/002_holds\.sql has changed since it was applied/, 'by name';
+    $db->do("UPDATE schema_migration SET applied_at = NULL WHERE version LIKE '002%'");
+    like +($db->script('migrate'))[2], qr/002_holds\.sql was begun and not finished/, 'one that was broken off, too';
+
+    is_deeply [$db->script('check-invariants')], [0, '', ''], 'all is well';
+    my $id = 'ab' x 16;
+    my %break = (
+        's1_seat_claimed_once'     => "UPDATE seat SET state = 'held', hold_id = '$id', expires_at = '2030-01-01'",
+        'held_seat_matches_hold'   => "UPDATE seat SET state = 'held', hold_id = '$id', expires_at = '2030-01-01'",
+        'live_row_matches_seat'    => "INSERT INTO hold_seat VALUES ('$id', 1, 'A-1', 1)",
+        'hold_is_whole'            => "INSERT INTO hold_seat VALUES ('$id', 1, 'A-1', NULL)",
+        'hold_in_own_performance'  => "INSERT INTO hold VALUES ('$id', 1, 'other/1-1', 'active', '2030-01-01', '2030-01-01')",
+        's2_seat_in_one_live_hold' => "ALTER TABLE hold_seat DROP KEY hold_seat_once;
+            INSERT INTO hold_seat VALUES ('$id', 1, 'A-1', 1), (REVERSE('$id'), 1, 'A-1', 1)",
+    );
+    for my $name (sort keys %break) {
+        $db->do($break{$name});
+        my ($broken, $rows) = $db->script('check-invariants');
+        is $broken, 1, "$name broken";
+        like $rows, qr/^broken: $name\n.*\bA-1\b|^broken: $name\n.*$id/ms, '... is found, with its row';
+        $db->do("DELETE FROM hold_seat; DELETE FROM hold;
+                 UPDATE seat SET state = 'free', hold_id = NULL, expires_at = NULL");
+    }
+    $db->do('ALTER TABLE hold_seat ADD UNIQUE KEY hold_seat_once (performance_id, seat, live)');
+    ok !eval { $db->do("UPDATE seat SET state = 'held'"); 1 }, 'a held seat without a hold is refused by CHECK';
+    ok !eval { $db->do("UPDATE seat SET hold_id = '$id'"); 1 }, 'so is a hold on a free seat';
+    ok !eval { $db->do("INSERT INTO hold_seat VALUES ('$id', 1, 'A-1', 1), (REVERSE('$id'), 1, 'A-1', 1)"); 1 },
+        'and a second live row by the UNIQUE key';
+
+    is((($db->script('demo-hall'))[0]), 0, 'demo-hall leaves a performance 1 alone');
+    is $db->value('SELECT COUNT(*) FROM seat'), 1, 'as it was';
+    $db->do('DELETE FROM seat; DELETE FROM performance');
+    is +($db->script('demo-hall'))[0], 0, 'and loads an empty database';
+    is_deeply $db->rows("SELECT p.room, COUNT(*), MIN(seat), MAX(s.row_no), MAX(s.pos), SUM(seat = 'Y-40')
+                         FROM performance p JOIN seat s ON s.performance_id = p.id GROUP BY p.room"),
+        [['demo', 1000, 'A-1', 25, 40, 1]], 'with its thousand seats';
+};
+
+done_testing;

@@ -1,0 +1,333 @@
+/*
+ * Configuration file.  inih splits the lines; here is what each key may be.
+ * Unknown and repeated keys are refused, so that a misspelt limit is not
+ * silently the default.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <ini.h>
+#include <openssl/crypto.h>
+
+#include "config.h"
+
+typedef enum {
+    KEY_TEXT,
+    KEY_NUMBER,
+    KEY_MODE,
+    KEY_LEVEL
+} key_type_t;
+
+typedef struct {
+    const char *name;
+    key_type_t type;
+    size_t offset;
+    unsigned min, max; /* of a number */
+} setting_t;
+
+#define KEY(name, type, min, max)                                              \
+    {                                                                          \
+#name, type, offsetof(config_t, name), min, max                        \
+    }
+
+static const setting_t keys[] = {
+    KEY(listen, KEY_TEXT, 0, 0),
+    KEY(listen_mode, KEY_MODE, 0, 0),
+    KEY(connections, KEY_NUMBER, 1, 65536),
+    KEY(token_keys, KEY_TEXT, 0, 0),
+    KEY(db_socket, KEY_TEXT, 0, 0),
+    KEY(db_host, KEY_TEXT, 0, 0),
+    KEY(db_port, KEY_NUMBER, 1, 65535),
+    KEY(db_name, KEY_TEXT, 0, 0),
+    KEY(db_user, KEY_TEXT, 0, 0),
+    KEY(db_password_file, KEY_TEXT, 0, 0),
+    KEY(db_connections, KEY_NUMBER, 1, 64),
+    KEY(queue, KEY_NUMBER, 1, 65536),
+    KEY(log_level, KEY_LEVEL, 0, 0),
+};
+
+#define KEYS (sizeof(keys) / sizeof(keys[0]))
+
+/* What is known while the file is being read. */
+typedef struct {
+    config_t *config;
+    FILE *file;
+    const char *path;
+    int line;
+    bool seen[KEYS];
+    bool failed;
+    char *err;
+    size_t err_len;
+} reading_t;
+
+static int fail(reading_t *reading, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Keeps the first complaint.  Returns 0, which is an error to inih. */
+static int fail(reading_t *reading, const char *fmt, ...)
+{
+    va_list args;
+    int n;
+
+    if (reading->failed) {
+        return 0;
+    }
+
+    reading->failed = true;
+    n = snprintf(reading->err, reading->err_len, "%s:%d: ", reading->path,
+                 reading->line);
+    if (n > 0 && (size_t)n < reading->err_len) {
+        va_start(args, fmt);
+        vsnprintf(reading->err + n, reading->err_len - (size_t)n, fmt, args);
+        va_end(args);
+    }
+
+    return 0;
+}
+
+static int set_text(reading_t *reading, const setting_t *key, const char *value)
+{
+    if (strlen(value) >= CONFIG_TEXT_MAX) {
+        return fail(reading, "%s is longer than %d bytes", key->name,
+                    CONFIG_TEXT_MAX - 1);
+    }
+
+    strcpy((char *)reading->config + key->offset, value);
+
+    return 1;
+}
+
+static int set_number(reading_t *reading, const setting_t *key,
+                      const char *value)
+{
+    char *end;
+    unsigned long number;
+
+    errno = 0;
+    number = strtoul(value, &end, 10);
+    if (*value < '0' || *value > '9' || *end || errno || number < key->min ||
+        number > key->max) {
+        return fail(reading, "%s is a number, %u to %u", key->name, key->min,
+                    key->max);
+    }
+
+    *(unsigned *)((char *)reading->config + key->offset) = (unsigned)number;
+
+    return 1;
+}
+
+static int set_mode(reading_t *reading, const setting_t *key, const char *value)
+{
+    char *end;
+    unsigned long mode = strtoul(value, &end, 8);
+
+    if (*value < '0' || *value > '7' || *end || mode > 0777) {
+        return fail(reading, "%s is an octal mode such as 0660", key->name);
+    }
+
+    *(mode_t *)((char *)reading->config + key->offset) = (mode_t)mode;
+
+    return 1;
+}
+
+static int set_level(reading_t *reading, const setting_t *key,
+                     const char *value)
+{
+    static const char *const names[] = {"error", "warn", "info"};
+
+    for (int i = 0; i < 3; i++) {
+        if (strcmp(value, names[i]) == 0) {
+            *(log_level_t *)((char *)reading->config + key->offset) =
+                (log_level_t)i;
+            return 1;
+        }
+    }
+
+    return fail(reading, "%s is error, warn or info", key->name);
+}
+
+/* inih's handler: one "key = value". */
+static int on_key(void *ctx, const char *section, const char *name,
+                  const char *value)
+{
+    static int (*const set[])(reading_t *, const setting_t *, const char *) = {
+        set_text, set_number, set_mode, set_level};
+    reading_t *reading = ctx;
+
+    if (*section) {
+        return fail(reading, "there are no [sections] in this file");
+    }
+
+    for (size_t i = 0; i < KEYS; i++) {
+        if (strcmp(name, keys[i].name) != 0) {
+            continue;
+        }
+
+        if (reading->seen[i]) {
+            return fail(reading, "%s appears twice", name);
+        }
+
+        if (*value == '\0') {
+            return fail(reading, "%s has no value", name);
+        }
+
+        reading->seen[i] = true;
+        return set[keys[i].type](reading, &keys[i], value);
+    }
+
+    return fail(reading, "unknown key \"%s\"", name);
+}
+
+/* inih's reader: counts lines, and finds those it would cut in two. */
+static char *on_line(char *text, int size, void *ctx)
+{
+    reading_t *reading = ctx;
+    size_t len;
+
+    if (reading->failed || fgets(text, size, reading->file) == NULL) {
+        return NULL;
+    }
+
+    reading->line++;
+    len = strlen(text);
+    if (len == (size_t)size - 1 && text[len - 1] != '\n') {
+        fail(reading, "the line is longer than %d bytes", size - 2);
+        return NULL;
+    }
+
+    return text;
+}
+
+static int read_file(reading_t *reading)
+{
+    int line;
+
+    reading->file = fopen(reading->path, "re");
+    if (reading->file == NULL) {
+        snprintf(reading->err, reading->err_len, "%s: %s", reading->path,
+                 strerror(errno));
+        return -1;
+    }
+
+    line = ini_parse_stream(on_line, reading, on_key, reading);
+    if (line > 0 && (!reading->failed || line < reading->line)) {
+        reading->failed = false;
+        reading->line = line;
+        fail(reading, "a line is \"key = value\"");
+    }
+
+    fclose(reading->file);
+
+    return reading->failed ? -1 : 0;
+}
+
+/* The first line of the password file. */
+static int read_password(config_t *config, char *err, size_t err_len)
+{
+    const char *path = config->db_password_file;
+    FILE *file = fopen(path, "re");
+    struct stat st;
+    char *line = NULL;
+
+    if (file != NULL) {
+        setvbuf(file, NULL, _IONBF, 0);
+        if (fstat(fileno(file), &st) == 0 && (st.st_mode & S_IROTH)) {
+            snprintf(err, err_len,
+                     "%s: everybody may read it; run \"chmod o-rwx\" on it",
+                     path);
+            fclose(file);
+            return -1;
+        }
+        line = fgets(config->db_password, sizeof(config->db_password), file);
+    }
+
+    if (line == NULL) {
+        snprintf(err, err_len, "%s: %s", path,
+                 file == NULL ? strerror(errno) : "holds no password");
+    } else {
+        line[strcspn(line, "\r\n")] = '\0';
+    }
+
+    if (file != NULL) {
+        fclose(file);
+    }
+
+    return line == NULL ? -1 : 0;
+}
+
+static int check_listen(const config_t *config, char *err, size_t err_len)
+{
+    const char *listen = config->listen;
+
+    if (strncmp(listen, "unix:", 5) == 0) {
+        if (listen[5] == '/' &&
+            strlen(listen + 5) < sizeof(((struct sockaddr_un *)0)->sun_path)) {
+            return 0;
+        }
+        snprintf(err, err_len,
+                 "listen: the path of a unix socket is absolute and shorter "
+                 "than %zu bytes",
+                 sizeof(((struct sockaddr_un *)0)->sun_path));
+        return -1;
+    }
+
+    if (strrchr(listen, ':') == NULL) {
+        snprintf(err, err_len, "listen is \"unix:/path\" or \"address:port\"");
+        return -1;
+    }
+
+    return 0;
+}
+
+static int check(const reading_t *reading)
+{
+    const config_t *config = reading->config;
+    const char *missing = *config->listen == '\0'       ? "listen"
+                          : *config->token_keys == '\0' ? "token_keys"
+                          : *config->db_name == '\0'    ? "db_name"
+                          : *config->db_user == '\0'    ? "db_user"
+                                                        : NULL;
+    char why[160];
+
+    if (missing != NULL) {
+        snprintf(why, sizeof(why), "%s is missing", missing);
+    } else if ((*config->db_socket != '\0') == (*config->db_host != '\0')) {
+        snprintf(why, sizeof(why), "give either db_socket or db_host");
+    } else if (check_listen(config, why, sizeof(why)) == 0) {
+        return 0;
+    }
+
+    snprintf(reading->err, reading->err_len, "%s: %s", reading->path, why);
+
+    return -1;
+}
+
+int config_load(config_t *config, const char *path, char *err, size_t err_len)
+{
+    reading_t reading = {
+        .config = config, .path = path, .err = err, .err_len = err_len};
+
+    *config = (config_t){.listen_mode = 0660,
+                         .connections = 4096,
+                         .db_port = 3306,
+                         .db_connections = 8,
+                         .queue = 4096,
+                         .log_level = LOG_LEVEL_INFO};
+
+    if (read_file(&reading) != 0 || check(&reading) != 0) {
+        return -1;
+    }
+
+    return *config->db_password_file ? read_password(config, err, err_len) : 0;
+}
+
+void config_clear(config_t *config)
+{
+    OPENSSL_cleanse(config->db_password, sizeof(config->db_password));
+}

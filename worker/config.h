@@ -1,0 +1,46 @@
+/*
+ * The settings of the worker, read from a file of "key = value" lines.
+ */
+#ifndef CONFIG_H
+#define CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <sys/types.h>
+
+#define CONFIG_TEXT_MAX 256
+
+typedef enum {
+    LOG_LEVEL_ERROR,
+    LOG_LEVEL_WARN,
+    LOG_LEVEL_INFO
+} log_level_t;
+
+typedef struct {
+    char listen[CONFIG_TEXT_MAX]; /* "unix:/path", or "address:port" */
+    mode_t listen_mode;
+    unsigned connections;
+    char token_keys[CONFIG_TEXT_MAX];
+    char db_socket[CONFIG_TEXT_MAX]; /* empty: TCP to db_host */
+    char db_host[CONFIG_TEXT_MAX];
+    unsigned db_port;
+    char db_name[CONFIG_TEXT_MAX];
+    char db_user[CONFIG_TEXT_MAX];
+    char db_password_file[CONFIG_TEXT_MAX]; /* empty: no password */
+    char db_password[CONFIG_TEXT_MAX];
+    unsigned db_connections;
+    unsigned queue;
+    log_level_t log_level;
+} config_t;
+
+/*
+ * Reads the file and the password file it names.  Returns 0, or -1 with one
+ * line in err that names file, line and reason.
+ */
+int config_load(config_t *config, const char *path, char *err, size_t err_len);
+
+/* Wipes the password. */
+void config_clear(config_t *config);
+
+#endif

@@ -1,0 +1,181 @@
+/*
+ * The reservation worker: sells the seats.  This file starts it, listens to
+ * signals, and stops it: what was accepted is answered first.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "http.h"
+#include "log.h"
+#include "pool.h"
+#include "ticket_keys.h"
+
+#define DEFAULT_CONFIG "/etc/ticket/worker.conf"
+#define STOP_S         9
+
+static int usage(void)
+{
+    fprintf(stderr, "usage: ticket-worker [-t] [-c file]\n"
+                    "  -t       check the configuration, and exit\n"
+                    "  -c file  configuration (" DEFAULT_CONFIG ")\n");
+    return 2;
+}
+
+static ticket_keys_t *load_keys(const config_t *config)
+{
+    char err[256];
+    ticket_keys_t *keys =
+        ticket_keys_load(config->token_keys, err, sizeof(err));
+
+    if (keys == NULL) {
+        log_line(LOG_LEVEL_ERROR, "%s: %s", config->token_keys, err);
+    }
+
+    return keys;
+}
+
+/* Signals come through a descriptor, and to no thread. */
+static int open_signals(void)
+{
+    sigset_t set;
+
+    signal(SIGPIPE, SIG_IGN);
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static void on_hangup(const config_t *config, http_t *http)
+{
+    ticket_keys_t *keys = load_keys(config);
+
+    if (keys != NULL) {
+        http_set_keys(http, keys);
+    }
+
+    log_line(LOG_LEVEL_INFO,
+             keys ? "token keys reloaded" : "the token keys stay as they were");
+}
+
+/* Serves until a signal ends it.  Returns false if requests were left. */
+static bool serve(const config_t *config, http_t *http, int signals)
+{
+    struct signalfd_siginfo info;
+    time_t deadline = 0;
+
+    while (!http_idle(http)) {
+        if (deadline && time(NULL) >= deadline) {
+            log_line(LOG_LEVEL_ERROR, "requests are unanswered after %d s",
+                     STOP_S);
+            return false;
+        }
+
+        if (!http_turn(http, signals) ||
+            read(signals, &info, sizeof(info)) != sizeof(info)) {
+            continue;
+        }
+
+        if (info.ssi_signo == SIGHUP) {
+            on_hangup(config, http);
+        } else if (!deadline) {
+            log_line(LOG_LEVEL_INFO, "stopping");
+            deadline = time(NULL) + STOP_S;
+            http_quiesce(http);
+        }
+    }
+
+    return true;
+}
+
+static int run(config_t *config, ticket_keys_t *keys)
+{
+    char err[512];
+    int signals = open_signals();
+    pool_t *pool = signals < 0 ? NULL : pool_start(config);
+    http_t *http;
+
+    if (pool == NULL) {
+        log_line(LOG_LEVEL_ERROR, "cannot start: no memory or no threads");
+        ticket_keys_free(keys);
+        return 1;
+    }
+
+    http = http_start(config, pool, keys, err, sizeof(err));
+    if (http == NULL) {
+        log_line(LOG_LEVEL_ERROR, "%s", err);
+        ticket_keys_free(keys);
+        pool_stop(pool);
+        return 1;
+    }
+
+    log_line(LOG_LEVEL_INFO, "listening on %s", config->listen);
+
+    /* What is left belongs to threads that still use it: no tidying up. */
+    if (!serve(config, http, signals)) {
+        _exit(1);
+    }
+
+    pool_stop(pool);
+    http_free(http);
+    close(signals);
+    log_line(LOG_LEVEL_INFO, "stopped");
+
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    const char *path = DEFAULT_CONFIG;
+    char err[512];
+    config_t config;
+    ticket_keys_t *keys;
+    bool test = false;
+    int option, status = 0;
+
+    while ((option = getopt(argc, argv, "tc:")) != -1) {
+        if (option == 't') {
+            test = true;
+        } else if (option == 'c') {
+            path = optarg;
+        } else {
+            return usage();
+        }
+    }
+
+    if (optind != argc) {
+        return usage();
+    }
+
+    if (config_load(&config, path, err, sizeof(err)) != 0) {
+        log_line(LOG_LEVEL_ERROR, "%s", err);
+        return 1;
+    }
+
+    log_set_level(config.log_level);
+    keys = load_keys(&config);
+    if (keys == NULL) {
+        config_clear(&config);
+        return 1;
+    }
+
+    if (test) {
+        fprintf(stderr, "%s: the configuration is good\n", path);
+        ticket_keys_free(keys);
+    } else {
+        status = run(&config, keys);
+    }
+
+    config_clear(&config);
+
+    return status;
+}
