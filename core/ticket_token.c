@@ -37,7 +37,8 @@ static void encode_text(const unsigned char raw[TICKET_TOKEN_BYTES],
                         char text[TICKET_TOKEN_TEXT_LEN])
 {
     for (int i = 0; i < TICKET_TOKEN_BYTES; i += 3) {
-        uint32_t group = (uint32_t)get_uint(raw + i, 3);
+        uint32_t group =
+            (uint32_t)raw[i] << 16 | (uint32_t)raw[i + 1] << 8 | raw[i + 2];
 
         *text++ = alphabet[group >> 18];
         *text++ = alphabet[group >> 12 & 63];
@@ -46,20 +47,25 @@ static void encode_text(const unsigned char raw[TICKET_TOKEN_BYTES],
     }
 }
 
-/* Value of one character, or 64 when it is none of the alphabet. */
+/* Values of the characters, one higher; 0 for those not of the alphabet. */
+static const unsigned char decoded[256] = {
+    ['A'] = 1,  ['B'] = 2,  ['C'] = 3,  ['D'] = 4,  ['E'] = 5,  ['F'] = 6,
+    ['G'] = 7,  ['H'] = 8,  ['I'] = 9,  ['J'] = 10, ['K'] = 11, ['L'] = 12,
+    ['M'] = 13, ['N'] = 14, ['O'] = 15, ['P'] = 16, ['Q'] = 17, ['R'] = 18,
+    ['S'] = 19, ['T'] = 20, ['U'] = 21, ['V'] = 22, ['W'] = 23, ['X'] = 24,
+    ['Y'] = 25, ['Z'] = 26, ['a'] = 27, ['b'] = 28, ['c'] = 29, ['d'] = 30,
+    ['e'] = 31, ['f'] = 32, ['g'] = 33, ['h'] = 34, ['i'] = 35, ['j'] = 36,
+    ['k'] = 37, ['l'] = 38, ['m'] = 39, ['n'] = 40, ['o'] = 41, ['p'] = 42,
+    ['q'] = 43, ['r'] = 44, ['s'] = 45, ['t'] = 46, ['u'] = 47, ['v'] = 48,
+    ['w'] = 49, ['x'] = 50, ['y'] = 51, ['z'] = 52, ['0'] = 53, ['1'] = 54,
+    ['2'] = 55, ['3'] = 56, ['4'] = 57, ['5'] = 58, ['6'] = 59, ['7'] = 60,
+    ['8'] = 61, ['9'] = 62, ['-'] = 63, ['_'] = 64,
+};
+
+/* Value of one character, with bits above the lowest six when it is none. */
 static uint32_t decode_char(char c)
 {
-    if (c >= 'A' && c <= 'Z') {
-        return (uint32_t)(c - 'A');
-    }
-    if (c >= 'a' && c <= 'z') {
-        return (uint32_t)(c - 'a') + 26;
-    }
-    if (c >= '0' && c <= '9') {
-        return (uint32_t)(c - '0') + 52;
-    }
-
-    return c == '-' ? 62 : c == '_' ? 63 : 64;
+    return (uint32_t)decoded[(unsigned char)c] - 1;
 }
 
 static int decode_text(const char *text, unsigned char raw[TICKET_TOKEN_BYTES])
@@ -68,11 +74,13 @@ static int decode_text(const char *text, unsigned char raw[TICKET_TOKEN_BYTES])
         uint32_t a = decode_char(text[0]), b = decode_char(text[1]);
         uint32_t c = decode_char(text[2]), d = decode_char(text[3]);
 
-        if ((a | b | c | d) & 64) {
+        if ((a | b | c | d) & ~63u) {
             return -1;
         }
 
-        put_uint(raw + i, a << 18 | b << 12 | c << 6 | d, 3);
+        raw[i] = (unsigned char)(a << 2 | b >> 4);
+        raw[i + 1] = (unsigned char)(b << 4 | c >> 2);
+        raw[i + 2] = (unsigned char)(c << 6 | d);
     }
 
     return 0;

@@ -464,23 +464,26 @@ ngx_http_ticket_sample(ngx_http_ticket_instance_t *instance, uint64_t total,
     ngx_http_ticket_sample_t  *oldest, *latest;
 
     oldest = &instance->sample[0];
-    latest = &instance->sample[instance->samples - 1];
+    latest = oldest + instance->samples;
 
-    if (instance->samples && total < latest->total) {
+    if (instance->samples && total < latest[-1].total) {
         instance->samples = 0;
+        latest = oldest;
     }
 
     if (instance->samples == 0
-        || ngx_current_msec - latest->at >= NGX_HTTP_TICKET_SAMPLE)
+        || ngx_current_msec - latest[-1].at >= NGX_HTTP_TICKET_SAMPLE)
     {
         if (instance->samples == NGX_HTTP_TICKET_SAMPLES) {
             ngx_memmove(oldest, oldest + 1,
                         (NGX_HTTP_TICKET_SAMPLES - 1)
                         * sizeof(ngx_http_ticket_sample_t));
-            instance->samples--;
+            latest--;
+
+        } else {
+            instance->samples++;
         }
 
-        latest = &instance->sample[instance->samples++];
         latest->at = ngx_current_msec;
         latest->total = total;
     }

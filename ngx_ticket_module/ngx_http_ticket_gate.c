@@ -476,7 +476,9 @@ ngx_http_ticket_gate_page(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx)
 
     ctx->decided = 1;
 
-    if (ngx_http_ticket_add_header(r, &robots, &noindex) == NULL) {
+    if (ngx_http_ticket_keep_ctx(r, ctx) != NGX_OK
+        || ngx_http_ticket_add_header(r, &robots, &noindex) == NULL)
+    {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 

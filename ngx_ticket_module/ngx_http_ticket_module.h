@@ -337,11 +337,16 @@ void ngx_http_ticket_exchange_exit(ngx_http_ticket_main_conf_t *mcf);
 
 /* _visitor.c */
 
-/* The context of a request, also after an internal redirect; or NULL. */
+/* The context of a request, or NULL. */
 ngx_http_ticket_ctx_t *ngx_http_ticket_get_ctx(ngx_http_request_t *r);
 
-/* Makes or resets the context and reads both tokens. */
 ngx_http_ticket_ctx_t *ngx_http_ticket_make_ctx(ngx_http_request_t *r);
+
+/* Lets the context be found after an internal redirect, too. */
+ngx_int_t ngx_http_ticket_keep_ctx(ngx_http_request_t *r,
+    ngx_http_ticket_ctx_t *ctx);
+
+/* Finds and verifies both tokens; the room instance is known. */
 void ngx_http_ticket_read_tokens(ngx_http_request_t *r,
     ngx_http_ticket_ctx_t *ctx);
 

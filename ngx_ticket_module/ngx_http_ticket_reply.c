@@ -9,7 +9,9 @@
 #include "ngx_http_ticket_module.h"
 
 
-#define NGX_HTTP_TICKET_STATE_LEN   (512 + TICKET_ROOM_MAX)
+/* more than the longest state takes without the room's name */
+#define NGX_HTTP_TICKET_STATE_LEN   320
+
 #define NGX_HTTP_TICKET_CLAIM_MS    500   /* to try a claim again */
 #define NGX_HTTP_TICKET_UNSEEN_MS   1000  /* to poll again without a snapshot */
 
@@ -85,7 +87,7 @@ ngx_http_ticket_send_state(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx,
     const char        *state;
     static ngx_str_t   type = ngx_string("application/json");
 
-    b = ngx_create_temp_buf(r->pool, NGX_HTTP_TICKET_STATE_LEN);
+    b = ngx_create_temp_buf(r->pool, NGX_HTTP_TICKET_STATE_LEN + ctx->name.len);
     if (b == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -297,7 +299,7 @@ ngx_http_ticket_send_body(ngx_http_request_t *r, ngx_uint_t status,
         return rc;
     }
 
-    b->last_buf = 1;
+    b->last_buf = (r == r->main) ? 1 : 0;
     b->last_in_chain = 1;
 
     out.buf = b;

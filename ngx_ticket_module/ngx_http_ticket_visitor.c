@@ -58,6 +58,23 @@ ngx_http_ticket_get_ctx(ngx_http_request_t *r)
 }
 
 
+ngx_int_t
+ngx_http_ticket_keep_ctx(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx)
+{
+    ngx_pool_cleanup_t  *cln;
+
+    cln = ngx_pool_cleanup_add(r->pool, 0);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_http_ticket_cleanup_ctx;
+    cln->data = ctx;
+
+    return NGX_OK;
+}
+
+
 /* Only marks where the context is. */
 
 static void
@@ -69,18 +86,13 @@ ngx_http_ticket_cleanup_ctx(void *data)
 ngx_http_ticket_ctx_t *
 ngx_http_ticket_make_ctx(ngx_http_request_t *r)
 {
-    ngx_pool_cleanup_t          *cln;
     ngx_http_ticket_ctx_t       *ctx;
     ngx_http_ticket_loc_conf_t  *tlcf;
 
-    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_ticket_ctx_t));
-    if (cln == NULL) {
+    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_ticket_ctx_t));
+    if (ctx == NULL) {
         return NULL;
     }
-
-    ctx = cln->data;
-    ngx_memzero(ctx, sizeof(ngx_http_ticket_ctx_t));
-    cln->handler = ngx_http_ticket_cleanup_ctx;
 
     tlcf = ngx_http_get_module_loc_conf(r, ngx_http_ticket_module);
 

@@ -48,6 +48,7 @@ local CLOCK_STEP_MS = 2000 -- most that presence ages between two scripts
 local KEEP_MS = 7 * 86400 * 1000
 local KEPT_MS = 3600 * 1000
 local RATE_PARTS = 100     -- the rate's time is counted in so many parts
+local VER_STEP = 1000000   -- above all versions given out and then forgotten
 
 local root = KEYS[1]
 local time = redis.call('TIME')
@@ -127,6 +128,17 @@ local function settle()
   end
 end
 
+-- A restart, or a replica that took over: perhaps it is behind what the nodes
+-- have seen, so that they wait for each other and fetch all of it again.
+local function change_server(run)
+  line.run, line.stopped = run, line.last
+  line.settle, line.awaits = now + SETTLE_MS, 1
+  line.ver = line.ver + VER_STEP
+  for _, seg in ipairs(redis.call('HKEYS', key('segs'))) do
+    touched[tonumber(seg)] = true
+  end
+end
+
 -- Loads the state, or makes it: anew, or from what the node knows.  Where
 -- there is one, only a node that has itself seen a later epoch (it has a
 -- snapshot) can tell that Redis went back; a token cannot.
@@ -137,10 +149,7 @@ local function open()
     line = new_line(node.epoch > 0 and node.epoch or tonumber(time[1]), run)
     if node.epoch > 0 then lose() end
   end
-  if line.run ~= run then
-    line.run, line.stopped = run, line.last
-    line.settle, line.awaits = now + SETTLE_MS, 1
-  end
+  if line.run ~= run then change_server(run) end
   if node.epoch == line.epoch then
     if node.seq > line.seq then
       if line.settle > 0 and line.awaits == 0 then
