@@ -77,7 +77,7 @@ node_modules/.package-lock.json: package-lock.json
 # A unit test may use all of core/.
 $(BUILD)/t/unit/%: $(BUILD)/t/unit/%.o $(CORE)
 	@echo "link $@"
-	@$(CC) $(LINK) -o $@ $^ -lcmocka -lcrypto -lm
+	@$(CC) $(LINK) -o $@ $^ -lcmocka -lnettle -lcrypto -lm
 
 # Depends on this file too: its flags are part of the result.
 $(BUILD)/%.o: %.c Makefile

@@ -31,10 +31,9 @@ uint16_t ticket_keys_signing_id(const ticket_keys_t *keys);
 
 /*
  * The first TICKET_MAC_LEN bytes of HMAC-SHA256 under key id, over a followed
- * by b.  Returns 0, or -1 when there is no such key or the crypto library
- * fails.  Uses one context per key: not for two threads at once.
+ * by b.  Returns 0, or -1 when there is no such key.  Safe from many threads.
  */
-int ticket_keys_mac(ticket_keys_t *keys, uint16_t id, const void *a,
+int ticket_keys_mac(const ticket_keys_t *keys, uint16_t id, const void *a,
                     size_t a_len, const void *b, size_t b_len,
                     unsigned char mac[TICKET_MAC_LEN]);
 

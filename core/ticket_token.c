@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include <openssl/crypto.h>
+#include <nettle/memops.h>
 
 #include "ticket_token.h"
 
@@ -87,7 +87,7 @@ static int decode_text(const char *text, unsigned char raw[TICKET_TOKEN_BYTES])
 }
 
 /* The room's name as it is signed: its length in one byte, then its bytes. */
-static int sign(ticket_keys_t *keys, uint16_t key_id,
+static int sign(const ticket_keys_t *keys, uint16_t key_id,
                 const unsigned char raw[SIGNED_BYTES], const char *room,
                 size_t room_len, unsigned char mac[TICKET_MAC_LEN])
 {
@@ -104,7 +104,7 @@ static int sign(ticket_keys_t *keys, uint16_t key_id,
                            1 + room_len, mac);
 }
 
-int ticket_token_seal(ticket_keys_t *keys, const ticket_token_t *token,
+int ticket_token_seal(const ticket_keys_t *keys, const ticket_token_t *token,
                       const char *room, size_t room_len,
                       char text[TICKET_TOKEN_TEXT_LEN])
 {
@@ -128,7 +128,7 @@ int ticket_token_seal(ticket_keys_t *keys, const ticket_token_t *token,
     return 0;
 }
 
-ticket_token_verdict_t ticket_token_open(ticket_keys_t *keys,
+ticket_token_verdict_t ticket_token_open(const ticket_keys_t *keys,
                                          ticket_token_kind_t kind,
                                          const char *text, size_t len,
                                          const char *room, size_t room_len,
@@ -143,7 +143,7 @@ ticket_token_verdict_t ticket_token_open(ticket_keys_t *keys,
 
     if (sign(keys, (uint16_t)get_uint(raw + 2, 2), raw, room, room_len, mac) !=
             0 ||
-        CRYPTO_memcmp(mac, raw + SIGNED_BYTES, TICKET_MAC_LEN) != 0) {
+        !memeql_sec(mac, raw + SIGNED_BYTES, TICKET_MAC_LEN)) {
         return TICKET_TOKEN_FORGED;
     }
 

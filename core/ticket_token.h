@@ -52,9 +52,9 @@ typedef struct {
 /*
  * Signs *token for the room instance with the first key and writes
  * TICKET_TOKEN_TEXT_LEN characters to text.  Returns 0, or -1 when the room's
- * name is empty or longer than TICKET_ROOM_MAX or the crypto library fails.
+ * name is empty or longer than TICKET_ROOM_MAX.
  */
-int ticket_token_seal(ticket_keys_t *keys, const ticket_token_t *token,
+int ticket_token_seal(const ticket_keys_t *keys, const ticket_token_t *token,
                       const char *room, size_t room_len,
                       char text[TICKET_TOKEN_TEXT_LEN]);
 
@@ -63,7 +63,7 @@ int ticket_token_seal(ticket_keys_t *keys, const ticket_token_t *token,
  * Fills *token only when it returns TICKET_TOKEN_OK.  Epoch and time are the
  * caller's to judge.  Compares in constant time.
  */
-ticket_token_verdict_t ticket_token_open(ticket_keys_t *keys,
+ticket_token_verdict_t ticket_token_open(const ticket_keys_t *keys,
                                          ticket_token_kind_t kind,
                                          const char *text, size_t len,
                                          const char *room, size_t room_len,

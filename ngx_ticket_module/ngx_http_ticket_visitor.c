@@ -8,7 +8,7 @@
 
 #include "ngx_http_ticket_module.h"
 
-#include <openssl/rand.h>
+#include <sys/random.h>
 
 
 #define NGX_HTTP_TICKET_QUEUE_MAX_AGE  604800
@@ -357,13 +357,14 @@ ngx_http_ticket_seal(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx,
         return NGX_ERROR;
     }
 
-    if (RAND_bytes((u_char *) &token->token.id, sizeof(token->token.id)) != 1
+    if (getrandom(&token->token.id, sizeof(token->token.id), 0)
+        != sizeof(token->token.id)
         || ticket_token_seal(mcf->keys, &token->token, (char *) ctx->name.data,
                              ctx->name.len, (char *) text)
            != 0)
     {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "ticket: the crypto library failed to sign a token");
+                      "ticket: a token could not be signed");
         return NGX_ERROR;
     }
 

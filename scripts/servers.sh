@@ -82,9 +82,10 @@ mariadb_start() {
         mkdir -m 700 "$dir/mariadb"
         [ -z "$user" ] || chown "$user" "$dir/mariadb"
         as_user "$user"
+        # Temporary tables of its own: another install tidies up in /tmp.
         # --force: a host name that does not resolve is no obstacle.
         "${prefix[@]}" mariadb-install-db --no-defaults --force --skip-test-db \
-            --datadir="$dir/mariadb" "${as_root[@]}" "${@:3}" \
+            --datadir="$dir/mariadb" --tmpdir="$dir/mariadb" "${as_root[@]}" "${@:3}" \
             >"$dir/log/mariadb-install.log" 2>&1 </dev/null || {
             tail -n 15 "$dir/log/mariadb-install.log" >&2
             return 1
@@ -92,8 +93,8 @@ mariadb_start() {
         rm "$dir/log/mariadb-install.log"
     fi
     server_start mariadb "$dir/log/mariadb.log" "$user" mariadbd --no-defaults \
-        --datadir="$dir/mariadb" --socket="$dir/mariadb.sock" \
-        --pid-file="$dir/mariadb/mariadb.pid" --skip-networking \
+        --datadir="$dir/mariadb" --tmpdir="$dir/mariadb" \
+        --socket="$dir/mariadb.sock" --pid-file="$dir/mariadb/mariadb.pid" --skip-networking \
         --max-connections=500 --character-set-server=utf8mb4 "${as_root[@]}"
     server_await mariadb 60 mariadb-admin --no-defaults \
         --socket="$dir/mariadb.sock" ping

@@ -327,7 +327,10 @@ subtest 'memory' => sub {
     my $start = memory();
     all_refused('further', \@more, \&is_refused);
     my $end = memory();
-    cmp_ok $end - $start, '<', 1024, "from $start to $end kB over " . @more . ' requests';
+    SKIP: {
+        skip 'a sanitizer keeps freed memory for a while', 1 if $ENV{TICKET_SANITIZE};
+        cmp_ok $end - $start, '<', 1024, "from $start to $end kB over " . @more . ' requests';
+    }
     nothing_changed('memory');
 };
 

@@ -13,7 +13,6 @@
 #include <sys/un.h>
 
 #include <ini.h>
-#include <openssl/crypto.h>
 
 #include "config.h"
 
@@ -329,5 +328,5 @@ int config_load(config_t *config, const char *path, char *err, size_t err_len)
 
 void config_clear(config_t *config)
 {
-    OPENSSL_cleanse(config->db_password, sizeof(config->db_password));
+    explicit_bzero(config->db_password, sizeof(config->db_password));
 }

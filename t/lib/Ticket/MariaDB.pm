@@ -45,7 +45,7 @@ sub _install {
         chmod 0711, $parent;
         $self->{socket} = "$self->{dir}/db.sock";
     }
-    my ($status, $out, $err) = Ticket::Test::run('mariadb-install-db', '--no-defaults', @user,
+    my ($status, $out, $err) = Ticket::Test::run('mariadb-install-db', '--no-defaults', '--force', @user,
         "--datadir=$self->{dir}/data", "--tmpdir=$tmp", '--auth-root-authentication-method=normal',
         '--skip-test-db');
     die "mariadb-install-db: $out$err\n" if $status;
