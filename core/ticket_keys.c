@@ -3,11 +3,13 @@
  * token's MAC begins: this is the dearest step of a poll.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <nettle/hmac.h>
 
@@ -176,10 +178,15 @@ static int read_file(ticket_keys_t *keys, FILE *file, char *err, size_t err_len)
 ticket_keys_t *ticket_keys_load(const char *path, char *err, size_t err_len)
 {
     ticket_keys_t *keys;
-    FILE *file = fopen(path, "re");
+    /* O_NONBLOCK, or opening a FIFO would wait for its writer. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
 
     if (file == NULL) {
         fail(err, err_len, "%s", strerror(errno));
+        if (fd >= 0) {
+            close(fd);
+        }
         return NULL;
     }
 

@@ -291,10 +291,6 @@ ngx_http_ticket_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    if (mcf->zone->data) {
-        return "uses a zone that is already in use";
-    }
-
     mcf->zone->init = ngx_http_ticket_init_zone;
     mcf->zone->data = zone;
 

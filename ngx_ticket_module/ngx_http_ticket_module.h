@@ -370,8 +370,7 @@ ngx_int_t ngx_http_ticket_metrics_handler(ngx_http_request_t *r);
 /* _reply.c */
 
 typedef enum {
-    NGX_HTTP_TICKET_MALFORMED = 0,
-    NGX_HTTP_TICKET_NO_TOKEN,
+    NGX_HTTP_TICKET_NO_TOKEN = 0,
     NGX_HTTP_TICKET_BAD_TOKEN,
     NGX_HTTP_TICKET_NOT_ADMITTED,
     NGX_HTTP_TICKET_NO_SUCH_ROOM,

@@ -34,10 +34,6 @@ typedef struct {
 
 static ngx_http_ticket_problem_t  ngx_http_ticket_problems[] = {
 
-    { 400, ngx_string("malformed"),
-      ngx_string("Malformed request"),
-      ngx_string("The request could not be understood.") },
-
     { 401, ngx_string("no_token"),
       ngx_string("No place in line"),
       ngx_string("The request carries no token. POST to join the line.") },

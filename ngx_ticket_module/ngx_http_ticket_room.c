@@ -304,13 +304,16 @@ ngx_http_ticket_room_value(ngx_conf_t *cf, ngx_str_t *value,
 }
 
 
-/* What stands before a ":" or a variable must name a room. */
+/*
+ * What stands before a ":" or a variable must name a room; a value without
+ * variables must be one that a room instance can have.
+ */
 
 ngx_int_t
 ngx_http_ticket_check_rooms(ngx_conf_t *cf, ngx_http_ticket_main_conf_t *mcf)
 {
-    size_t                       len;
-    ngx_str_t                    name;
+    u_char                      *last, *dollar, *colon;
+    ngx_str_t                    name, value;
     ngx_uint_t                   i;
     ngx_http_ticket_room_use_t  *use;
 
@@ -318,18 +321,29 @@ ngx_http_ticket_check_rooms(ngx_conf_t *cf, ngx_http_ticket_main_conf_t *mcf)
 
     for (i = 0; i < mcf->uses.nelts; i++) {
         name = use[i].cv->value;
+        last = name.data + name.len;
 
-        for (len = 0; len < name.len; len++) {
-            if (name.data[len] == ':' || name.data[len] == '$') {
-                break;
+        dollar = ngx_strlchr(name.data, last, '$');
+        colon = ngx_strlchr(name.data, dollar ? dollar : last, ':');
+
+        if (colon) {
+            name.len = colon - name.data;
+            value.data = colon + 1;
+            value.len = last - value.data;
+
+            if (dollar == NULL && ngx_http_ticket_check_name(&value) != NGX_OK)
+            {
+                ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                              "\"%s %V\" has an invalid value after the "
+                              "\":\": 1 to %d letters, digits, \".\", \"_\" "
+                              "and \"-\" are allowed", use[i].directive,
+                              &use[i].cv->value, NGX_HTTP_TICKET_NAME_MAX);
+                return NGX_ERROR;
             }
-        }
 
-        if (len < name.len && name.data[len] == '$') {
+        } else if (dollar) {
             continue;
         }
-
-        name.len = len;
 
         if (ngx_http_ticket_find_room(mcf, &name) == NULL) {
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,

@@ -200,6 +200,8 @@ subtest 'ticket_queue' => sub {
     refused('too much', ['invalid number of arguments in "ticket_queue"'], $queue->('concert check=local'));
     refused("room $_", ["\"ticket_queue $_\" refers to room", 'no "ticket_room" defines'], $queue->($_))
         for qw(conzert Concert concertx conzert:a conzert:$arg_x);
+    refused("value $_", ["\"ticket_queue $_\"", 'invalid value after the ":"'], $queue->($_))
+        for 'concert:', 'concert:a:b', 'concert:a/b', 'concert:' . 'x' x 65;
     refused('an unknown variable', ['unknown "nonesuch" variable'], $queue->('concert:$nonesuch'));
     refused('in a server', ['"ticket_queue" directive is not allowed here'], server => 'ticket_queue concert;');
     refused('at the http level', ['"ticket_queue" directive is not allowed here'], http => 'ticket_queue concert;');

@@ -48,7 +48,7 @@ sub ask {
 my ($in, $waits) = map { Ticket::Http::Jar->new } 1, 2;
 my $session = ask('POST', '/queue', jar => $in)->{json}{session};
 ask('POST', '/queue', jar => $waits);
-within(sub { ask('GET', '/queue', jar => $waits)->{json}{position} }, 5);
+within(sub { ask('GET', '/metrics')->{body} =~ /^ticket_waiting\{room="full"\} 1\./m }, 5) or die "nobody waits\n";
 my ($pass, $queue) = ($in->get('ticket-pass-full'), $waits->get('ticket-queue-full'));
 my ($epoch) = $session =~ /^([0-9]+)-1$/;
 
@@ -275,7 +275,7 @@ subtest 'protocol' => sub {
     );
     for my $what (sort keys %refused) {
         my $answer = raw($refused{$what});
-        ok is_refused($answer), "$what: refused" or diag explain $answer;
+        ok is_refused($answer), $what =~ s/\s+/ /gr . ': refused' or diag explain $answer;
     }
     my %by_nginx = (
         505                => "POST /queue HTTP/3.0\r\nHost: x\r\n\r\n",

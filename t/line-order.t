@@ -13,6 +13,7 @@ my $late  = line_node($redis, 'slots 10; session 60s; claim 10s; liveness 20s;',
 
 my @crowd = crowd($node, 300);
 is_deeply([numbers(@crowd)], [1 .. 300], 'L1: 300 joins at once get 300 numbers');
+cmp_ok($redis->commandstats->{evalsha}, '<', 200, 'many to a script');
 is(scalar(grep { $_->{state} eq 'admitted' } @crowd), 10, 'ten are admitted without a waiting page');
 is_deeply([numbers(grep { $_->{state} eq 'admitted' } @crowd)], [1 .. 10], 'the first ten');
 

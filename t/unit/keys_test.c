@@ -7,8 +7,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -174,6 +177,22 @@ static void test_no_file(void **state)
     assert_string_equal(err, "not a regular file");
 }
 
+/* Nobody ever writes to it: opening it must not wait for that. */
+static void test_fifo(void **state)
+{
+    char dir[] = "/tmp/ticket-keys-XXXXXX", path[64], err[256];
+
+    (void)state;
+
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof(path), "%s/fifo", dir);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_null(ticket_keys_load(path, err, sizeof(err)));
+    assert_string_equal(err, "not a regular file");
+    unlink(path);
+    rmdir(dir);
+}
+
 /* A message that does not fit is cut, and written nowhere else. */
 static void test_short_buffer(void **state)
 {
@@ -240,6 +259,7 @@ int main(void)
         cmocka_unit_test(test_random_bytes),
         cmocka_unit_test(test_who_may_read),
         cmocka_unit_test(test_no_file),
+        cmocka_unit_test(test_fifo),
         cmocka_unit_test(test_short_buffer),
         cmocka_unit_test(test_good_file),
         cmocka_unit_test(test_case_of_digits),
