@@ -16,10 +16,19 @@
 #define NGX_HTTP_TICKET_UNSEEN_MS   1000  /* to poll again without a snapshot */
 
 
-static u_char *ngx_http_ticket_write_place(ngx_http_ticket_ctx_t *ctx,
-    u_char *p, u_char *last);
-static u_char *ngx_http_ticket_write_pass(ngx_http_request_t *r,
-    ngx_http_ticket_ctx_t *ctx, u_char *p, u_char *last);
+#define ngx_http_ticket_put(p, text)                                          \
+    ngx_cpymem(p, text, sizeof(text) - 1)
+
+#define ngx_http_ticket_put_uint(p, text, n)                                  \
+    ngx_http_ticket_put_number(p, text, sizeof(text) - 1, n)
+
+
+static u_char *ngx_http_ticket_put_place(u_char *p,
+    ngx_http_ticket_ctx_t *ctx);
+static u_char *ngx_http_ticket_put_pass(u_char *p, ngx_http_request_t *r,
+    ngx_http_ticket_ctx_t *ctx);
+static u_char *ngx_http_ticket_put_number(u_char *p, const char *text,
+    size_t len, uint64_t n);
 
 
 typedef struct {
@@ -77,10 +86,9 @@ ngx_int_t
 ngx_http_ticket_send_state(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx,
     ngx_uint_t status)
 {
-    u_char            *p, *last;
+    u_char            *p;
     ngx_buf_t         *b;
     uint64_t           number;
-    const char        *state;
     static ngx_str_t   type = ngx_string("application/json");
 
     b = ngx_create_temp_buf(r->pool, NGX_HTTP_TICKET_STATE_LEN + ctx->name.len);
@@ -89,38 +97,41 @@ ngx_http_ticket_send_state(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx,
     }
 
     p = b->last;
-    last = b->end;
 
     number = ctx->queue.token.number;
-    state = "waiting";
 
     if (ctx->state == NGX_HTTP_TICKET_ADMITTED) {
         number = ctx->pass.token.number;
-        state = "admitted";
+        p = ngx_http_ticket_put(p, "{\"state\":\"admitted\",\"room\":\"");
 
     } else if (ctx->state == NGX_HTTP_TICKET_CALLED) {
-        state = "called";
-    }
-
-    p = ngx_slprintf(p, last, "{\"state\":\"%s\",\"room\":\"%V\","
-                     "\"number\":%uL,", state, &ctx->name, number);
-
-    if (ctx->state == NGX_HTTP_TICKET_WAITING) {
-        p = ngx_http_ticket_write_place(ctx, p, last);
-
-    } else if (ctx->state == NGX_HTTP_TICKET_ADMITTED) {
-        p = ngx_http_ticket_write_pass(r, ctx, p, last);
-    }
-
-    p = ngx_slprintf(p, last, "\"poll_after_ms\":%uD,\"paused\":false,"
-                     "\"sold_out\":false,", ngx_http_ticket_poll_after(ctx));
-
-    if (ctx->place.view.life) {
-        p = ngx_slprintf(p, last, "\"updated_ms\":%uL}",
-                         ngx_current_msec - ctx->place.view.fetched_ms);
+        p = ngx_http_ticket_put(p, "{\"state\":\"called\",\"room\":\"");
 
     } else {
-        p = ngx_slprintf(p, last, "\"updated_ms\":null}");
+        p = ngx_http_ticket_put(p, "{\"state\":\"waiting\",\"room\":\"");
+    }
+
+    p = ngx_cpymem(p, ctx->name.data, ctx->name.len);
+    p = ngx_http_ticket_put_uint(p, "\",\"number\":", number);
+
+    if (ctx->state == NGX_HTTP_TICKET_WAITING) {
+        p = ngx_http_ticket_put_place(p, ctx);
+
+    } else if (ctx->state == NGX_HTTP_TICKET_ADMITTED) {
+        p = ngx_http_ticket_put_pass(p, r, ctx);
+    }
+
+    p = ngx_http_ticket_put_uint(p, ",\"poll_after_ms\":",
+                                 ngx_http_ticket_poll_after(ctx));
+    p = ngx_http_ticket_put(p, ",\"paused\":false,\"sold_out\":false");
+
+    if (ctx->place.view.life) {
+        p = ngx_http_ticket_put_uint(p, ",\"updated_ms\":",
+                            ngx_current_msec - ctx->place.view.fetched_ms);
+        *p++ = '}';
+
+    } else {
+        p = ngx_http_ticket_put(p, ",\"updated_ms\":null}");
     }
 
     b->last = p;
@@ -130,8 +141,7 @@ ngx_http_ticket_send_state(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx,
 
 
 static u_char *
-ngx_http_ticket_write_place(ngx_http_ticket_ctx_t *ctx, u_char *p,
-    u_char *last)
+ngx_http_ticket_put_place(u_char *p, ngx_http_ticket_ctx_t *ctx)
 {
     ticket_eta_t     eta;
     ticket_place_t  *place;
@@ -139,29 +149,32 @@ ngx_http_ticket_write_place(ngx_http_ticket_ctx_t *ctx, u_char *p,
     place = &ctx->place;
 
     if (place->view.life == 0) {
-        return ngx_slprintf(p, last, "\"position\":null,\"ahead\":null,"
-                            "\"waiting\":null,\"eta\":null,");
+        return ngx_http_ticket_put(p, ",\"position\":null,\"ahead\":null,"
+                                   "\"waiting\":null,\"eta\":null");
     }
 
-    p = ngx_slprintf(p, last, "\"position\":%uD,\"ahead\":%uD,"
-                     "\"waiting\":%uD,", place->ahead + 1, place->ahead,
-                     place->waiting);
+    p = ngx_http_ticket_put_uint(p, ",\"position\":", place->ahead + 1);
+    p = ngx_http_ticket_put_uint(p, ",\"ahead\":", place->ahead);
+    p = ngx_http_ticket_put_uint(p, ",\"waiting\":", place->waiting);
 
     if (ticket_eta(place->ahead, place->view.served, place->view.served_ms,
                    &eta)
         != 0)
     {
-        return ngx_slprintf(p, last, "\"eta\":null,");
+        return ngx_http_ticket_put(p, ",\"eta\":null");
     }
 
-    return ngx_slprintf(p, last, "\"eta\":{\"min\":%uD,\"max\":%uD},", eta.min,
-                        eta.max);
+    p = ngx_http_ticket_put_uint(p, ",\"eta\":{\"min\":", eta.min);
+    p = ngx_http_ticket_put_uint(p, ",\"max\":", eta.max);
+    *p++ = '}';
+
+    return p;
 }
 
 
 static u_char *
-ngx_http_ticket_write_pass(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx,
-    u_char *p, u_char *last)
+ngx_http_ticket_put_pass(u_char *p, ngx_http_request_t *r,
+    ngx_http_ticket_ctx_t *ctx)
 {
     uint64_t                      now;
     ticket_token_t               *token;
@@ -171,9 +184,30 @@ ngx_http_ticket_write_pass(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx,
     now = ngx_http_ticket_now(mcf->zone->data);
     token = &ctx->pass.token;
 
-    return ngx_slprintf(p, last, "\"session\":\"%uD-%uL\","
-                        "\"expires_in_ms\":%uL,", token->epoch, token->number,
-                        token->time_ms > now ? token->time_ms - now : 0);
+    p = ngx_http_ticket_put_uint(p, ",\"session\":\"", token->epoch);
+    p = ngx_http_ticket_put_uint(p, "-", token->number);
+
+    return ngx_http_ticket_put_uint(p, "\",\"expires_in_ms\":",
+                               token->time_ms > now ? token->time_ms - now : 0);
+}
+
+
+/* A text and a number, without the cost of reading a format. */
+
+static u_char *
+ngx_http_ticket_put_number(u_char *p, const char *text, size_t len, uint64_t n)
+{
+    u_char  digits[NGX_INT64_LEN], *d;
+
+    p = ngx_cpymem(p, text, len);
+    d = digits + sizeof(digits);
+
+    do {
+        *--d = (u_char) ('0' + n % 10);
+        n /= 10;
+    } while (n);
+
+    return ngx_cpymem(p, d, digits + sizeof(digits) - d);
 }
 
 
