@@ -134,7 +134,7 @@ subtest 'a server that changes a number' => sub {
         [201, '{"state":"waiting","number":1,"poll_after_ms":50}', $token->(1)],
         [200, '{"state":"waiting","number":2,"poll_after_ms":50}', $token->(2)],
         [200, '{"state":"waiting","number":2,"poll_after_ms":50}']);
-    my ($status, $out) = run($crowd, '--url', "unix:$path", qw(--visitors 1 --arrive 0 --timeout 1));
+    my ($status, $out) = run($crowd, '--url', "unix:$path", qw(--visitors 1 --arrive 0 --timeout 4));
     $stop->();
     is $status, 1, 'exit 1';
     like $out, qr/^numbers changed +1$/m, 'is found out';
