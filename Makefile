@@ -99,6 +99,7 @@ install: module worker
 	    $(DESTDIR)/usr/lib/nginx/modules/ngx_http_ticket_module.so
 	install -m 755 .build/worker/ticket-worker $(DESTDIR)$(prefix)/sbin/ticket-worker
 	install -m 644 web/* $(DESTDIR)$(prefix)/share/ticket/web
+	install -m 644 conf/problems.conf $(DESTDIR)$(prefix)/share/ticket
 	install -m 644 sql/*.sql $(DESTDIR)$(prefix)/share/ticket/sql
 	install -m 644 sql/invariants/*.sql $(DESTDIR)$(prefix)/share/ticket/sql/invariants
 

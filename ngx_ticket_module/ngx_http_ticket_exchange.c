@@ -47,7 +47,7 @@ static void ngx_http_ticket_exchange(ngx_http_ticket_main_conf_t *mcf,
 static ngx_int_t ngx_http_ticket_collect(ngx_http_ticket_exchange_t *exchange);
 static ngx_int_t ngx_http_ticket_deliver(ngx_http_ticket_exchange_t *exchange);
 static void ngx_http_ticket_exchanged(redisReply *reply, void *data);
-static ngx_int_t ngx_http_ticket_apply(ngx_http_ticket_exchange_t *exchange,
+static void ngx_http_ticket_apply(ngx_http_ticket_exchange_t *exchange,
     ngx_http_ticket_answer_t *answer);
 static void ngx_http_ticket_sample(ngx_http_ticket_instance_t *instance,
     uint64_t total, ticket_view_t *view);
@@ -361,9 +361,7 @@ ngx_http_ticket_exchanged(redisReply *reply, void *data)
         goto failed;
     }
 
-    if (ngx_http_ticket_apply(exchange, &answer) != NGX_OK) {
-        goto failed;
-    }
+    ngx_http_ticket_apply(exchange, &answer);
 
     parcel = exchange->parcels.elts;
 
@@ -389,7 +387,7 @@ failed:
 
 /* Shows what Redis answered to all processes of the node. */
 
-static ngx_int_t
+static void
 ngx_http_ticket_apply(ngx_http_ticket_exchange_t *exchange,
     ngx_http_ticket_answer_t *answer)
 {
@@ -408,12 +406,10 @@ ngx_http_ticket_apply(ngx_http_ticket_exchange_t *exchange,
     for (i = 6; i + 1 < answer->n; i += 2) {
         seg = ngx_http_ticket_answer_uint(answer, i);
 
-        if (ngx_http_ticket_reserve(zone, instance, seg * TICKET_SEG_BITS,
-                                    seg * TICKET_SEG_BITS, ngx_cycle->log)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
+        /* in a full zone those who have memory go on */
+
+        (void) ngx_http_ticket_reserve(zone, instance, seg * TICKET_SEG_BITS,
+                                       seg * TICKET_SEG_BITS, ngx_cycle->log);
     }
 
     ngx_shmtx_lock(&zone->shpool->mutex);
@@ -450,8 +446,6 @@ ngx_http_ticket_apply(ngx_http_ticket_exchange_t *exchange,
     ticket_line_publish(line);
 
     ngx_shmtx_unlock(&zone->shpool->mutex);
-
-    return NGX_OK;
 }
 
 

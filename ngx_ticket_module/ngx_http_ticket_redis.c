@@ -310,6 +310,8 @@ ngx_http_ticket_redis_greet(ngx_http_ticket_redis_t *redis)
 }
 
 
+/* As another user, or in another database, we must not go on. */
+
 static void
 ngx_http_ticket_redis_greeted(redisReply *reply, void *data)
 {
@@ -319,6 +321,8 @@ ngx_http_ticket_redis_greeted(redisReply *reply, void *data)
         ngx_log_error(NGX_LOG_ERR, redis->log, 0,
                       "ticket: Redis \"%V\" refused AUTH or SELECT: %s",
                       &redis->conf->name, reply->str);
+
+        redisAsyncFree(redis->ac);
     }
 }
 
