@@ -143,6 +143,7 @@ subtest 'kill -9 of the database' => sub {
     is $worker->ask(1, GET => '/v1/performances/1/seats')->{status}, 503, 'no list then';
     is $worker->ask(1, GET => '/v1/holds/' . '0' x 32)->{status}, 503, 'no hold, and no 404 either';
     is $worker->ask(1, DELETE => '/v1/holds/' . '0' x 32)->{status}, 503, 'no release';
+    sleep 3.5;    # longer than a COMMIT without an answer is looked for
     $db->start;
     eventually { $worker->ask(1, GET => '/healthz')->{status} == 200 } 5, 'it comes back by itself';
     sleep 1.5;
