@@ -228,7 +228,7 @@ ngx_http_ticket_find_cookie(ngx_http_ticket_ctx_t *ctx, ngx_str_t *cookies,
             p++;
         }
 
-        end = ngx_strlchr(p, last, ';');
+        end = memchr(p, ';', last - p);
         if (end == NULL) {
             end = last;
         }
