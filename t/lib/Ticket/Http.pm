@@ -285,7 +285,8 @@ sub _answer {
 # Family and packed address of a target.
 sub _address {
     my ($target) = @_;
-    return (AF_UNIX, pack_sockaddr_un($1)) if $target =~ m{^(?:unix:)?(/.+)$};
+    my ($path) = $target =~ m{^(?:unix:)?(/.+)$};
+    return (AF_UNIX, pack_sockaddr_un($path)) if defined $path;
     my ($host, $port) = $target =~ /^([^:]+):([0-9]+)$/
         or die "no target: $target (unix:/path or host:port)\n";
     my $ip = inet_aton($host) or die "unknown host: $host\n";
