@@ -9,7 +9,7 @@ use Ticket::Redis;
 use Ticket::Line;
 use Time::HiRes qw(sleep time);
 
-my $room = 'slots 4; session 8s; claim 5s; liveness 30s;';
+my $room = 'slots 4; session 10s; claim 5s; liveness 30s;';
 
 sub settled {
     my ($visitors) = @_;
@@ -49,7 +49,7 @@ for my $case ({name => 'empty', aof => 0}, {name => 'data', aof => 1}) {
     # What an emptied Redis must not do is taken from it as it recovers.
     my ($most, $changed, $wrong, $called) = (0, 0, 0, 0);
     my ($ready, $resumed);
-    while (time < $lost + 7) {
+    while (time < $lost + 4.5) {
         poll_all(\@waiting);
         $changed += grep { $_->{number} != $number{$_} } @waiting;
         $called  += grep { $_->{state} ne 'waiting' } @waiting;
@@ -77,7 +77,7 @@ for my $case ({name => 'empty', aof => 0}, {name => 'data', aof => 1}) {
     # The old sessions run out; then the line moves in order, and no faster
     # than the slots allow.
     my (@admitted, $overtaken);
-    my $deadline = time + 8;
+    my $deadline = time + 14;
     my @line = (@waiting, @new);
     while (time < $deadline && @admitted < 6) {
         poll_all(\@line);
@@ -146,7 +146,7 @@ for my $how (qw(emptied stale)) {
         sleep 0.1;
     }
     is($called, 0, 'back: L2: nobody is called into their slots');
-    eventually { poll_all(\@waiting); !grep { $_->{state} ne 'called' } @waiting } 8, 'back: until their time is over';
+    eventually { poll_all(\@waiting); !grep { $_->{state} ne 'called' } @waiting } 14, 'back: until their time is over';
 }
 
 done_testing;
