@@ -335,7 +335,7 @@ char *
 ngx_http_ticket_conf_keys(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     char                          err[256];
-    ngx_str_t                    *value;
+    ngx_str_t                    *value, file;
     ngx_pool_cleanup_t           *cln;
     ngx_http_ticket_main_conf_t  *mcf = conf;
 
@@ -345,9 +345,9 @@ ngx_http_ticket_conf_keys(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    mcf->keys_file = value[1];
+    file = value[1];
 
-    if (ngx_conf_full_name(cf->cycle, &mcf->keys_file, 1) != NGX_OK) {
+    if (ngx_conf_full_name(cf->cycle, &file, 1) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -356,12 +356,12 @@ ngx_http_ticket_conf_keys(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    mcf->keys = ticket_keys_load((char *) mcf->keys_file.data, err,
+    mcf->keys = ticket_keys_load((char *) file.data, err,
                                  sizeof(err));
     if (mcf->keys == NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"ticket_keys\" cannot use \"%V\": %s",
-                           &mcf->keys_file, err);
+                           &file, err);
         return NGX_CONF_ERROR;
     }
 

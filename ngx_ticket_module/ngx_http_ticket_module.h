@@ -156,7 +156,6 @@ typedef struct {
     ngx_msec_t                         interval;
     ngx_str_t                          node;
     ngx_http_ticket_redis_conf_t      *redis;
-    ngx_str_t                          keys_file;
     ticket_keys_t                     *keys;
     ngx_array_t                        rooms;    /* ngx_http_ticket_room_t */
     ngx_array_t                        uses;     /* ..._room_use_t */
@@ -390,8 +389,7 @@ ngx_int_t ngx_http_ticket_send_body(ngx_http_request_t *r, ngx_uint_t status,
 ngx_table_elt_t *ngx_http_ticket_add_header(ngx_http_request_t *r,
     ngx_str_t *key, ngx_str_t *value);
 
-/* When to poll again, in milliseconds; when to reload a page, in seconds. */
-uint32_t ngx_http_ticket_poll_after(ngx_http_ticket_ctx_t *ctx);
+/* When a page without JavaScript should reload, in seconds. */
 uint32_t ngx_http_ticket_refresh(ngx_http_ticket_ctx_t *ctx);
 
 

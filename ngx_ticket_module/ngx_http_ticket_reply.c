@@ -29,6 +29,7 @@ static u_char *ngx_http_ticket_put_pass(u_char *p, ngx_http_request_t *r,
     ngx_http_ticket_ctx_t *ctx);
 static u_char *ngx_http_ticket_put_number(u_char *p, const char *text,
     size_t len, uint64_t n);
+static uint32_t ngx_http_ticket_poll_after(ngx_http_ticket_ctx_t *ctx);
 
 
 typedef struct {
@@ -211,7 +212,9 @@ ngx_http_ticket_put_number(u_char *p, const char *text, size_t len, uint64_t n)
 }
 
 
-uint32_t
+/* In milliseconds. */
+
+static uint32_t
 ngx_http_ticket_poll_after(ngx_http_ticket_ctx_t *ctx)
 {
     if (ctx->state == NGX_HTTP_TICKET_CALLED) {

@@ -24,7 +24,7 @@ typedef struct {
 
 
 static void ngx_http_ticket_loaded(redisReply *reply, void *data);
-static u_char *ngx_http_ticket_common_args(ngx_http_ticket_subject_t *subject,
+static void ngx_http_ticket_common_args(ngx_http_ticket_subject_t *subject,
     u_char *p, u_char *last, ngx_str_t *arg);
 
 
@@ -117,7 +117,7 @@ ngx_http_ticket_script(ngx_http_ticket_script_e script,
     argv[3] = (char *) buf;
     len[3] = p - buf;
 
-    (void) ngx_http_ticket_common_args(subject, p, buf + sizeof(buf), arg);
+    ngx_http_ticket_common_args(subject, p, buf + sizeof(buf), arg);
 
     for (i = 0; i < NGX_HTTP_TICKET_ARGS; i++) {
         argv[4 + i] = (char *) arg[i].data;
@@ -140,7 +140,7 @@ ngx_http_ticket_script(ngx_http_ticket_script_e script,
 
 /* The arguments as lua/line.lua lists them. */
 
-static u_char *
+static void
 ngx_http_ticket_common_args(ngx_http_ticket_subject_t *subject, u_char *p,
     u_char *last, ngx_str_t *arg)
 {
@@ -178,8 +178,6 @@ ngx_http_ticket_common_args(ngx_http_ticket_subject_t *subject, u_char *p,
         p = ngx_slprintf(p, last, "%uL", value[i]);
         arg[i].len = p - arg[i].data;
     }
-
-    return p;
 }
 
 

@@ -33,7 +33,8 @@
 --     tells that Redis lost something
 --   life: changes with each such loss, and nodes then deliver all they know
 --   run: the server's run_id; settle: no issuing and calling before this time,
---     unless all nodes have spoken (awaits = 1) since the server changed
+--     unless all nodes have spoken (awaits = 1) since the server changed;
+--     stopped: "last" as it was when that was noticed
 --   ghosts, ghosts_until: slots taken by sessions that a loss made unknown
 --   win, clock, turned, last: presence windows; their clock goes on only
 --     while exchanges go on, so that an outage makes nobody absent
