@@ -220,8 +220,8 @@ uint16_t ticket_keys_signing_id(const ticket_keys_t *keys)
     return keys->key[0].id;
 }
 
-int ticket_keys_mac(const ticket_keys_t *keys, uint16_t id, const void *a,
-                    size_t a_len, const void *b, size_t b_len,
+int ticket_keys_mac(const ticket_keys_t *keys, uint16_t id,
+                    const ticket_part_t *parts, size_t n,
                     unsigned char mac[TICKET_MAC_LEN])
 {
     const ticket_key_t *key = find_key(keys, id);
@@ -232,8 +232,12 @@ int ticket_keys_mac(const ticket_keys_t *keys, uint16_t id, const void *a,
 
     struct hmac_sha256_ctx hmac = key->hmac;
 
-    hmac_sha256_update(&hmac, a_len, a);
-    hmac_sha256_update(&hmac, b_len, b);
+    for (size_t i = 0; i < n; i++) {
+        if (parts[i].len != 0) {
+            hmac_sha256_update(&hmac, parts[i].len, parts[i].data);
+        }
+    }
+
     hmac_sha256_digest(&hmac, TICKET_MAC_LEN, mac);
 
     return 0;

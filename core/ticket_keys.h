@@ -16,6 +16,12 @@
 
 typedef struct ticket_keys_s ticket_keys_t;
 
+/* A piece of what a MAC covers; data may be NULL when len is 0. */
+typedef struct {
+    const void *data;
+    size_t len;
+} ticket_part_t;
+
 /*
  * Reads the file.  Returns keys owned by the caller, or NULL with one line
  * about what is wrong in err; no part of a secret is ever written there.
@@ -30,11 +36,13 @@ void ticket_keys_free(ticket_keys_t *keys);
 uint16_t ticket_keys_signing_id(const ticket_keys_t *keys);
 
 /*
- * The first TICKET_MAC_LEN bytes of HMAC-SHA256 under key id, over a followed
- * by b.  Returns 0, or -1 when there is no such key.  Safe from many threads.
+ * The first TICKET_MAC_LEN bytes of HMAC-SHA256 under key id, over n parts one
+ * after the other.  Where one part ends and the next begins is not covered:
+ * the caller writes lengths where they vary.  Returns 0, or -1 when there is
+ * no such key.  Safe from many threads.
  */
-int ticket_keys_mac(const ticket_keys_t *keys, uint16_t id, const void *a,
-                    size_t a_len, const void *b, size_t b_len,
+int ticket_keys_mac(const ticket_keys_t *keys, uint16_t id,
+                    const ticket_part_t *parts, size_t n,
                     unsigned char mac[TICKET_MAC_LEN]);
 
 #endif

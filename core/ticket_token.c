@@ -14,6 +14,12 @@
 static const char alphabet[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
+/* Where a token is good. */
+typedef struct {
+    ticket_part_t room;
+    ticket_part_t bind;
+} ticket_context_t;
+
 static void put_uint(unsigned char *p, uint64_t value, int bytes)
 {
     while (bytes-- > 0) {
@@ -86,28 +92,38 @@ static int decode_text(const char *text, unsigned char raw[TICKET_TOKEN_BYTES])
     return 0;
 }
 
-/* The room's name as it is signed: its length in one byte, then its bytes. */
+/*
+ * Room and bound value are each signed as their length, then their bytes, so
+ * that no two pairs of them read the same.  No bound value, no length of it.
+ */
 static int sign(const ticket_keys_t *keys, uint16_t key_id,
-                const unsigned char raw[SIGNED_BYTES], const char *room,
-                size_t room_len, unsigned char mac[TICKET_MAC_LEN])
+                const unsigned char raw[SIGNED_BYTES],
+                const ticket_context_t *context,
+                unsigned char mac[TICKET_MAC_LEN])
 {
-    unsigned char context[1 + TICKET_ROOM_MAX];
+    unsigned char room_len, bind_len[2];
+    const ticket_part_t parts[] = {
+        {raw, SIGNED_BYTES}, {&room_len, sizeof(room_len)},
+        context->room,       {bind_len, sizeof(bind_len)},
+        context->bind,
+    };
 
-    if (room_len == 0 || room_len > TICKET_ROOM_MAX) {
+    if (context->room.len == 0 || context->room.len > TICKET_ROOM_MAX ||
+        context->bind.len > TICKET_BIND_MAX) {
         return -1;
     }
 
-    context[0] = (unsigned char)room_len;
-    memcpy(context + 1, room, room_len);
+    room_len = (unsigned char)context->room.len;
+    put_uint(bind_len, context->bind.len, sizeof(bind_len));
 
-    return ticket_keys_mac(keys, key_id, raw, SIGNED_BYTES, context,
-                           1 + room_len, mac);
+    return ticket_keys_mac(keys, key_id, parts, context->bind.len ? 5 : 3, mac);
 }
 
 int ticket_token_seal(const ticket_keys_t *keys, const ticket_token_t *token,
-                      const char *room, size_t room_len,
-                      char text[TICKET_TOKEN_TEXT_LEN])
+                      const char *room, size_t room_len, const void *bind,
+                      size_t bind_len, char text[TICKET_TOKEN_TEXT_LEN])
 {
+    const ticket_context_t context = {{room, room_len}, {bind, bind_len}};
     unsigned char raw[TICKET_TOKEN_BYTES];
     uint16_t key_id = ticket_keys_signing_id(keys);
 
@@ -119,7 +135,7 @@ int ticket_token_seal(const ticket_keys_t *keys, const ticket_token_t *token,
     put_uint(raw + 16, token->time_ms, 8);
     put_uint(raw + 24, token->id, 8);
 
-    if (sign(keys, key_id, raw, room, room_len, raw + SIGNED_BYTES) != 0) {
+    if (sign(keys, key_id, raw, &context, raw + SIGNED_BYTES) != 0) {
         return -1;
     }
 
@@ -132,8 +148,10 @@ ticket_token_verdict_t ticket_token_open(const ticket_keys_t *keys,
                                          ticket_token_kind_t kind,
                                          const char *text, size_t len,
                                          const char *room, size_t room_len,
+                                         const void *bind, size_t bind_len,
                                          ticket_token_t *token)
 {
+    const ticket_context_t context = {{room, room_len}, {bind, bind_len}};
     unsigned char raw[TICKET_TOKEN_BYTES], mac[TICKET_MAC_LEN];
 
     if (len != TICKET_TOKEN_TEXT_LEN || decode_text(text, raw) != 0 ||
@@ -141,8 +159,7 @@ ticket_token_verdict_t ticket_token_open(const ticket_keys_t *keys,
         return TICKET_TOKEN_MALFORMED;
     }
 
-    if (sign(keys, (uint16_t)get_uint(raw + 2, 2), raw, room, room_len, mac) !=
-            0 ||
+    if (sign(keys, (uint16_t)get_uint(raw + 2, 2), raw, &context, mac) != 0 ||
         !memeql_sec(mac, raw + SIGNED_BYTES, TICKET_MAC_LEN)) {
         return TICKET_TOKEN_FORGED;
     }

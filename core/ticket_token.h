@@ -14,7 +14,11 @@
  *    24   id, 64 random bits
  *    32   MAC: HMAC-SHA256 (RFC 2104) cut to its first 128 bits, over bytes
  *         0 to 31, one byte with the length of the room instance's name, and
- *         the name
+ *         the name; for a bound token further two bytes with the length of
+ *         the bound value, and the value
+ *
+ * A value that a token is bound to (who the visitor is, say) is not in the
+ * token: it opens only where the same value is given again.
  */
 #ifndef TICKET_TOKEN_H
 #define TICKET_TOKEN_H
@@ -26,8 +30,9 @@
 
 #define TICKET_TOKEN_VERSION  1
 #define TICKET_TOKEN_BYTES    48
-#define TICKET_TOKEN_TEXT_LEN 64  /* characters, no terminating zero */
-#define TICKET_ROOM_MAX       129 /* bytes in the name of a room instance */
+#define TICKET_TOKEN_TEXT_LEN 64   /* characters, no terminating zero */
+#define TICKET_ROOM_MAX       129  /* bytes in the name of a room instance */
+#define TICKET_BIND_MAX       4096 /* bytes in a bound value */
 
 typedef enum {
     TICKET_TOKEN_QUEUE = 1,
@@ -38,7 +43,7 @@ typedef enum {
     TICKET_TOKEN_OK = 0,
     TICKET_TOKEN_MALFORMED, /* not the length, alphabet or version */
     TICKET_TOKEN_KIND,      /* signed, but of the other kind */
-    TICKET_TOKEN_FORGED     /* unknown key, other room, or altered */
+    TICKET_TOKEN_FORGED     /* unknown key, other room or value, altered */
 } ticket_token_verdict_t;
 
 typedef struct {
@@ -51,15 +56,18 @@ typedef struct {
 
 /*
  * Signs *token for the room instance with the first key and writes
- * TICKET_TOKEN_TEXT_LEN characters to text.  Returns 0, or -1 when the room's
- * name is empty or longer than TICKET_ROOM_MAX.
+ * TICKET_TOKEN_TEXT_LEN characters to text.  bind_len 0 binds it to nothing
+ * (bind may be NULL then).  Returns 0, or -1 when the room's name is empty or
+ * longer than TICKET_ROOM_MAX, or the bound value longer than TICKET_BIND_MAX.
  */
 int ticket_token_seal(const ticket_keys_t *keys, const ticket_token_t *token,
-                      const char *room, size_t room_len,
-                      char text[TICKET_TOKEN_TEXT_LEN]);
+                      const char *room, size_t room_len, const void *bind,
+                      size_t bind_len, char text[TICKET_TOKEN_TEXT_LEN]);
 
 /*
- * Reads a token of the given kind that was signed for the room instance.
+ * Reads a token of the given kind that was signed for the room instance and
+ * bound to the same value; a token bound to nothing is FORGED where a value is
+ * given, and the other way round.
  * Fills *token only when it returns TICKET_TOKEN_OK.  Epoch and time are the
  * caller's to judge.  Compares in constant time.
  */
@@ -67,6 +75,7 @@ ticket_token_verdict_t ticket_token_open(const ticket_keys_t *keys,
                                          ticket_token_kind_t kind,
                                          const char *text, size_t len,
                                          const char *room, size_t room_len,
+                                         const void *bind, size_t bind_len,
                                          ticket_token_t *token);
 
 #endif

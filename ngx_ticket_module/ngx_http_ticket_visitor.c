@@ -261,7 +261,7 @@ ngx_http_ticket_open_token(ngx_http_ticket_main_conf_t *mcf,
 
     if (ticket_token_open(mcf->keys, kind, (char *) token->text.data,
                           token->text.len, (char *) ctx->name.data,
-                          ctx->name.len, &token->token)
+                          ctx->name.len, NULL, 0, &token->token)
         != TICKET_TOKEN_OK
         || token->token.number > TICKET_NUMBER_MAX)
     {
@@ -360,7 +360,7 @@ ngx_http_ticket_seal(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx,
     if (getrandom(&token->token.id, sizeof(token->token.id), 0)
         != sizeof(token->token.id)
         || ticket_token_seal(mcf->keys, &token->token, (char *) ctx->name.data,
-                             ctx->name.len, (char *) text)
+                             ctx->name.len, NULL, 0, (char *) text)
            != 0)
     {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,

@@ -51,7 +51,7 @@ pass_verdict_t pass_check(ticket_keys_t *keys, const char *room,
 
     if (!is_room(room) ||
         ticket_token_open(keys, TICKET_TOKEN_PASS, pass, strlen(pass), room,
-                          strlen(room), &token) != TICKET_TOKEN_OK) {
+                          strlen(room), NULL, 0, &token) != TICKET_TOKEN_OK) {
         return PASS_BAD;
     }
 

@@ -50,8 +50,8 @@ static int tear_down(void **state)
 static void seal(const ticket_token_t *token, const char *name,
                  char text[TICKET_TOKEN_TEXT_LEN])
 {
-    assert_int_equal(ticket_token_seal(keys, token, name, strlen(name), text),
-                     0);
+    assert_int_equal(
+        ticket_token_seal(keys, token, name, strlen(name), NULL, 0, text), 0);
 }
 
 /* Opens the text, and sees to it that a refused one fills nothing in. */
@@ -64,8 +64,8 @@ static ticket_token_verdict_t open_as(ticket_token_kind_t kind,
     memset(&token, 0x5a, sizeof(token));
     untouched = token;
 
-    ticket_token_verdict_t verdict =
-        ticket_token_open(keys, kind, text, len, name, name_len, &token);
+    ticket_token_verdict_t verdict = ticket_token_open(
+        keys, kind, text, len, name, name_len, NULL, 0, &token);
 
     if (verdict != TICKET_TOKEN_OK) {
         assert_memory_equal(&token, &untouched, sizeof(token));
@@ -86,13 +86,14 @@ static void check_round_trip(const ticket_token_t *token, const char *name,
     char text[TICKET_TOKEN_TEXT_LEN];
     ticket_token_t got = {0};
 
-    assert_int_equal(ticket_token_seal(keys, token, name, name_len, text), 0);
+    assert_int_equal(
+        ticket_token_seal(keys, token, name, name_len, NULL, 0, text), 0);
     for (size_t i = 0; i < sizeof(text); i++) {
         assert_non_null(memchr(alphabet, text[i], 64));
     }
 
     assert_int_equal(ticket_token_open(keys, token->kind, text, sizeof(text),
-                                       name, name_len, &got),
+                                       name, name_len, NULL, 0, &got),
                      TICKET_TOKEN_OK);
     assert_int_equal(got.kind, token->kind);
     assert_true(got.epoch == token->epoch && got.number == token->number);
@@ -133,9 +134,9 @@ static void test_round_trip(void **state)
 }
 
 /* The layout in ticket_token.h, made by other means. */
-static void test_layout(void **state)
+static void check_layout(const char *bind, size_t bind_len)
 {
-    static const unsigned char signed_part[] = {
+    unsigned char signed_part[256] = {
         1, 1, 0, 7, 0x69, 0x2e, 0x2c, 0x80, 0, 0, 0, 0, 0, 1, 0x3d, 0x52, 0, 0,
         1, 0x9a, 0xdc, 0x7d, 0x54, 0x39, 0x01, 0x23, 0x45, 0x67, 0x89, 0xab,
         0xcd, 0xef,
@@ -145,15 +146,22 @@ static void test_layout(void **state)
     unsigned char key[32], raw[48], mac[32], expected[65];
     char text[TICKET_TOKEN_TEXT_LEN];
     unsigned mac_len = 0;
+    size_t signed_len = 49;
 
-    (void)state;
+    if (bind_len != 0) {
+        signed_part[signed_len++] = (unsigned char)(bind_len >> 8);
+        signed_part[signed_len++] = (unsigned char)bind_len;
+        memcpy(signed_part + signed_len, bind, bind_len);
+        signed_len += bind_len;
+    }
+
     for (size_t i = 0; i < sizeof(key); i++) {
         char digits[3] = {SECRET_A[2 * i], SECRET_A[2 * i + 1], 0};
         key[i] = (unsigned char)strtoul(digits, NULL, 16);
     }
 
     assert_non_null(HMAC(EVP_sha256(), key, sizeof(key), signed_part,
-                         sizeof(signed_part), mac, &mac_len));
+                         signed_len, mac, &mac_len));
     memcpy(raw, signed_part, 32);
     memcpy(raw + 32, mac, 16);
     EVP_EncodeBlock(expected, raw, sizeof(raw));
@@ -167,8 +175,18 @@ static void test_layout(void **state)
     token.epoch = 0x692e2c80;
     token.number = 0x13d52;
     token.time_ms = 0x19adc7d5439;
-    seal(&token, room, text);
+    assert_int_equal(ticket_token_seal(keys, &token, room, strlen(room), bind,
+                                       bind_len, text),
+                     0);
     assert_memory_equal(text, expected, sizeof(text));
+}
+
+static void test_layout(void **state)
+{
+    (void)state;
+    check_layout(NULL, 0);
+    check_layout("", 0);
+    check_layout("user 17", 7);
 }
 
 static void test_each_bit(void **state)
@@ -323,14 +341,98 @@ static void test_other_room(void **state)
         TICKET_TOKEN_FORGED);
 
     memset(wide, 'r', sizeof(wide));
-    assert_int_equal(ticket_token_seal(keys, &sample, wide, sizeof(wide), text),
+    assert_int_equal(
+        ticket_token_seal(keys, &sample, wide, sizeof(wide), NULL, 0, text),
+        -1);
+    assert_int_equal(ticket_token_seal(keys, &sample, wide, 0, NULL, 0, text),
                      -1);
-    assert_int_equal(ticket_token_seal(keys, &sample, wide, 0, text), -1);
     assert_int_equal(
         open_as(TICKET_TOKEN_QUEUE, text, sizeof(text), wide, sizeof(wide)),
         TICKET_TOKEN_FORGED);
     assert_int_equal(open_as(TICKET_TOKEN_QUEUE, text, sizeof(text), wide, 0),
                      TICKET_TOKEN_FORGED);
+}
+
+/* A token and where it is bound to, as it is opened there. */
+static ticket_token_verdict_t open_bound(const char *text, const char *name,
+                                         const void *bind, size_t bind_len)
+{
+    ticket_token_t token;
+
+    return ticket_token_open(keys, TICKET_TOKEN_QUEUE, text,
+                             TICKET_TOKEN_TEXT_LEN, name, strlen(name), bind,
+                             bind_len, &token);
+}
+
+/* Each opens where it was bound to, and nowhere else. */
+static void test_bound(void **state)
+{
+    static char zeros[TICKET_BIND_MAX];
+    static const struct {
+        const char *room;
+        const char *bind;
+        size_t len;
+    } all[] = {
+        {"a", NULL, 0},
+        {"a", "b", 1},
+        {"a", "c", 1},
+        {"a", "bc", 2},
+        {"ab", NULL, 0},
+        {"ab", "c", 1},
+        {"a", "b\0", 2},
+        {"a", "\0\1c", 3},
+        {"a", zeros, 1},
+        {"a", zeros, 255},
+        {"a", zeros, 256},
+        {"a", zeros, TICKET_BIND_MAX - 1},
+        {"a", zeros, TICKET_BIND_MAX},
+        /* reads like room "a" bound to "c", but for the length of the name */
+        {"a\1", NULL, 0},
+        {"a\1c", NULL, 0},
+    };
+    const size_t n = sizeof(all) / sizeof(all[0]);
+    char text[TICKET_TOKEN_TEXT_LEN];
+
+    (void)state;
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(ticket_token_seal(keys, &sample, all[i].room,
+                                           strlen(all[i].room), all[i].bind,
+                                           all[i].len, text),
+                         0);
+        for (size_t j = 0; j < n; j++) {
+            assert_int_equal(
+                open_bound(text, all[j].room, all[j].bind, all[j].len),
+                i == j ? TICKET_TOKEN_OK : TICKET_TOKEN_FORGED);
+        }
+    }
+}
+
+/* Every byte of the longest value counts, and a longer one is refused. */
+static void test_long_bound(void **state)
+{
+    unsigned char bind[TICKET_BIND_MAX + 1] = {0};
+    char text[TICKET_TOKEN_TEXT_LEN];
+
+    (void)state;
+    assert_int_equal(ticket_token_seal(keys, &sample, room, strlen(room), bind,
+                                       TICKET_BIND_MAX, text),
+                     0);
+    for (size_t i = 0; i < TICKET_BIND_MAX; i++) {
+        bind[i] ^= 1;
+        assert_int_equal(open_bound(text, room, bind, TICKET_BIND_MAX),
+                         TICKET_TOKEN_FORGED);
+        bind[i] ^= 1;
+    }
+
+    assert_int_equal(open_bound(text, room, bind, TICKET_BIND_MAX),
+                     TICKET_TOKEN_OK);
+    assert_int_equal(open_bound(text, room, bind, sizeof(bind)),
+                     TICKET_TOKEN_FORGED);
+    assert_int_equal(open_bound(text, room, bind, SIZE_MAX),
+                     TICKET_TOKEN_FORGED);
+    assert_int_equal(ticket_token_seal(keys, &sample, room, strlen(room), bind,
+                                       sizeof(bind), text),
+                     -1);
 }
 
 static void test_other_kind(void **state)
@@ -415,6 +517,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_splices, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_each_field, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_other_room, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_bound, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_long_bound, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_other_kind, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_rotation, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refusals_leave_no_trace, set_up,

@@ -16,13 +16,14 @@ my %KIND = (queue => 1, pass => 2);
 
 # A signed token.  Keys of %args: kind (queue or pass), room, secret (hex),
 # and optionally key_id (1), epoch (1), number (1), time_ms (now), id (random),
-# version (1).
+# version (1), bind (what it is bound to; nothing).
 sub token {
     my (%args) = @_;
     my $head = pack 'CCnNQ>Q>Q>', $args{version} // 1, $KIND{$args{kind}},
         $args{key_id} // 1, $args{epoch} // 1, $args{number} // 1,
         int($args{time_ms} // time * 1000), $args{id} // int rand 2**48;
     my $context = pack 'C/a*', $args{room};
+    $context .= pack 'n/a*', $args{bind} if length($args{bind} // '');
     my $mac = substr hmac_sha256($head . $context, pack 'H*', $args{secret}), 0, 16;
     return encode_base64url($head . $mac);
 }
