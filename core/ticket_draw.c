@@ -6,6 +6,7 @@
 
 #include <nettle/sha2.h>
 
+#include "ticket_bytes.h"
 #include "ticket_draw.h"
 #include "ticket_line.h"
 
@@ -18,25 +19,6 @@ typedef struct {
     uint64_t entries;
 } draw_t;
 
-static void put_uint64(unsigned char *p, uint64_t value)
-{
-    for (int i = 7; i >= 0; i--) {
-        p[i] = (unsigned char)value;
-        value >>= 8;
-    }
-}
-
-static uint64_t get_uint64(const unsigned char *p)
-{
-    uint64_t value = 0;
-
-    for (int i = 0; i < 8; i++) {
-        value = value << 8 | p[i];
-    }
-
-    return value;
-}
-
 static void hash(const draw_t *draw, unsigned round, uint64_t value,
                  unsigned char digest[SHA256_DIGEST_SIZE])
 {
@@ -44,9 +26,9 @@ static void hash(const draw_t *draw, unsigned round, uint64_t value,
     struct sha256_ctx sha256;
 
     memcpy(text, draw->key, TICKET_DRAW_KEY_LEN);
-    put_uint64(text + TICKET_DRAW_KEY_LEN, draw->entries);
+    ticket_put_uint(text + TICKET_DRAW_KEY_LEN, draw->entries, 8);
     text[TICKET_DRAW_KEY_LEN + 8] = (unsigned char)round;
-    put_uint64(text + TICKET_DRAW_KEY_LEN + 9, value);
+    ticket_put_uint(text + TICKET_DRAW_KEY_LEN + 9, value, 8);
 
     sha256_init(&sha256);
     sha256_update(&sha256, sizeof(text), text);
@@ -65,7 +47,7 @@ static uint64_t shuffle(const draw_t *draw, uint64_t x)
             hash(draw, 0, last, digest);
         }
 
-        uint64_t j = get_uint64(digest + 8 * (i % WORDS)) % (i + 1);
+        uint64_t j = ticket_get_uint(digest + 8 * (i % WORDS), 8) % (i + 1);
 
         if (x == i) {
             x = j;
@@ -87,7 +69,7 @@ static uint64_t feistel(const draw_t *draw, uint64_t a, uint64_t b, uint64_t x)
 
         hash(draw, round, r, digest);
 
-        uint64_t sum = (l + get_uint64(digest) % s) % s;
+        uint64_t sum = (l + ticket_get_uint(digest, 8) % s) % s;
 
         l = r;
         r = sum;

@@ -7,6 +7,7 @@
 
 #include <nettle/memops.h>
 
+#include "ticket_bytes.h"
 #include "ticket_token.h"
 
 #define SIGNED_BYTES (TICKET_TOKEN_BYTES - TICKET_MAC_LEN)
@@ -19,25 +20,6 @@ typedef struct {
     ticket_part_t room;
     ticket_part_t bind;
 } ticket_context_t;
-
-static void put_uint(unsigned char *p, uint64_t value, int bytes)
-{
-    while (bytes-- > 0) {
-        p[bytes] = (unsigned char)value;
-        value >>= 8;
-    }
-}
-
-static uint64_t get_uint(const unsigned char *p, int bytes)
-{
-    uint64_t value = 0;
-
-    while (bytes-- > 0) {
-        value = value << 8 | *p++;
-    }
-
-    return value;
-}
 
 static void encode_text(const unsigned char raw[TICKET_TOKEN_BYTES],
                         char text[TICKET_TOKEN_TEXT_LEN])
@@ -114,7 +96,7 @@ static int sign(const ticket_keys_t *keys, uint16_t key_id,
     }
 
     room_len = (unsigned char)context->room.len;
-    put_uint(bind_len, context->bind.len, sizeof(bind_len));
+    ticket_put_uint(bind_len, context->bind.len, sizeof(bind_len));
 
     return ticket_keys_mac(keys, key_id, parts, context->bind.len ? 5 : 3, mac);
 }
@@ -129,11 +111,11 @@ int ticket_token_seal(const ticket_keys_t *keys, const ticket_token_t *token,
 
     raw[0] = TICKET_TOKEN_VERSION;
     raw[1] = (unsigned char)token->kind;
-    put_uint(raw + 2, key_id, 2);
-    put_uint(raw + 4, token->epoch, 4);
-    put_uint(raw + 8, token->number, 8);
-    put_uint(raw + 16, token->time_ms, 8);
-    put_uint(raw + 24, token->id, 8);
+    ticket_put_uint(raw + 2, key_id, 2);
+    ticket_put_uint(raw + 4, token->epoch, 4);
+    ticket_put_uint(raw + 8, token->number, 8);
+    ticket_put_uint(raw + 16, token->time_ms, 8);
+    ticket_put_uint(raw + 24, token->id, 8);
 
     if (sign(keys, key_id, raw, &context, raw + SIGNED_BYTES) != 0) {
         return -1;
@@ -159,7 +141,8 @@ ticket_token_verdict_t ticket_token_open(const ticket_keys_t *keys,
         return TICKET_TOKEN_MALFORMED;
     }
 
-    if (sign(keys, (uint16_t)get_uint(raw + 2, 2), raw, &context, mac) != 0 ||
+    if (sign(keys, (uint16_t)ticket_get_uint(raw + 2, 2), raw, &context, mac) !=
+            0 ||
         !memeql_sec(mac, raw + SIGNED_BYTES, TICKET_MAC_LEN)) {
         return TICKET_TOKEN_FORGED;
     }
@@ -169,10 +152,10 @@ ticket_token_verdict_t ticket_token_open(const ticket_keys_t *keys,
     }
 
     token->kind = kind;
-    token->epoch = (uint32_t)get_uint(raw + 4, 4);
-    token->number = get_uint(raw + 8, 8);
-    token->time_ms = get_uint(raw + 16, 8);
-    token->id = get_uint(raw + 24, 8);
+    token->epoch = (uint32_t)ticket_get_uint(raw + 4, 4);
+    token->number = ticket_get_uint(raw + 8, 8);
+    token->time_ms = ticket_get_uint(raw + 16, 8);
+    token->id = ticket_get_uint(raw + 24, 8);
 
     return TICKET_TOKEN_OK;
 }
