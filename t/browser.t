@@ -7,12 +7,11 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Ticket::Test;
+use Ticket::Browser qw(free_port play);
 use Ticket::MariaDB;
 use Ticket::Nginx;
 use Ticket::Redis;
 use Ticket::Worker;
-use IO::Socket::INET;
-use IPC::Open2;
 
 my @SCENARIOS = qw(line away plain refused korean);
 
@@ -23,11 +22,6 @@ my $keys   = Ticket::Nginx::keys_file();
 my $worker = Ticket::Worker->new(dir => temp_dir(), db => $db, token_keys => $keys);
 $db->add_performance(1, 'hall:line.localhost', 60_000, map { my $row = $_; map { "$row-$_" } 1 .. 20 } qw(A B C));
 my $nginx = Ticket::Nginx->new(redis => $redis, http => configuration());
-
-sub free_port {
-    my $probe = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1) or die "no free port: $!\n";
-    return $probe->sockport;
-}
 
 # Every host name has a room instance of its own.
 sub configuration {
@@ -42,12 +36,22 @@ sub configuration {
     ticket_room  hall { slots 2; session 5m; claim 1m; liveness 1m; }
     map \$http_accept_language \$ticket_lang { default en; ~*^ko ko; }
     upstream worker { server $target; }
+    limit_req_zone \$http_user_agent zone=plain:1m rate=1r/m;
     server {
         listen unix:%%SOCK%%;
         listen 127.0.0.1:$port;
         root   $web;
         add_header Content-Security-Policy "default-src 'self'; base-uri 'none'; frame-ancestors 'none'" always;
         location = / {
+            ticket_gate hall:\$host queue=/queue page=/_ticket/waiting.\$ticket_lang.html;
+            try_files   /seats.\$ticket_lang.html =404;
+        }
+        location = /plain {
+            limit_req zone=plain;
+            try_files /none \@plain;
+        }
+        location \@plain {
+            set         \$ticket_back_url /;
             ticket_gate hall:\$host queue=/queue page=/_ticket/waiting.\$ticket_lang.html;
             try_files   /seats.\$ticket_lang.html =404;
         }
@@ -69,33 +73,8 @@ my %COMMAND = (
     start => sub { $nginx->start },
 );
 
-sub play {
-    my ($name) = @_;
-    my $pid = open2(my $from, my $to, 'node', "$FindBin::Bin/browser/$name.js", $port);
-    my $checks = 0;
-    while (my $line = <$from>) {
-        chomp $line;
-        if ($line =~ /^(not )?ok (.*)/) {
-            ok(!$1, $2);
-            $checks++;
-        }
-        elsif ($line =~ /^do (\w+)$/ && $COMMAND{$1}) {
-            my $answer = eval { $COMMAND{$1}->(); 'done' } // $@;
-            syswrite $to, $answer =~ s/\n//gr . "\n";
-        }
-        else {
-            diag $line =~ s/^# //r;
-        }
-    }
-    waitpid $pid, 0;
-    is($?, 0, 'the browser came to its end');
-    cmp_ok($checks, '>', 4, 'and checks were made');
-    return;
-}
-
-$SIG{PIPE} = 'IGNORE';
 for my $name (@SCENARIOS) {
-    subtest $name => sub { play($name) };
+    subtest $name => sub { play($name, $port, %COMMAND) };
 }
 
 done_testing;

@@ -10,7 +10,10 @@ use Ticket::Test;
 
 my $web = root_dir() . '/web';
 my @languages = qw(en ko);
-my %SCRIPTS = (waiting => [qw(page.js waiting.js timer.js)], seats => [qw(page.js seats.js)]);
+my %SCRIPTS = (
+    waiting => [qw(page.js waiting.js view.js countdown.js draw.js puzzle.js ticker.js timer.js proof.js)],
+    seats   => [qw(page.js seats.js)],
+);
 
 # What the scripts make up from parts, as text(`state-${state}`).
 my %MADE = (
@@ -65,7 +68,7 @@ for my $name (sort keys %SCRIPTS) {
         like($html, qr/<meta name="viewport"/, "$name.$language: fits a phone");
     }
     unlike($script, qr/[^\x00-\x7f](?<![✓★–×…→≤])/, "$name: the scripts have no language");
-    my %data = map { $_ => 1 } page($name, 'en') =~ /\bdata-(\w+)=/g;
+    my %data = map { s/-(\w)/\u$1/gr => 1 } page($name, 'en') =~ /\bdata-([\w-]+)=/g;
     is_deeply([grep { !$data{$_} } $script =~ m{(?<!/)\bpage\.(\w+)}g], [], "$name: has all data attributes the script wants");
 }
 
@@ -74,6 +77,27 @@ for my $name (sort keys %SCRIPTS) {
     my $texts = texts(page($name, 'ko'));
     my @foreign = grep { $texts->{$_} =~ s/\{\w+\}//gr =~ /\w/ && $texts->{$_} !~ /[\xea-\xed][\x80-\xbf]{2}/ } sort keys %$texts;
     is_deeply(\@foreign, [], "$name.ko: every text has Korean words");
+}
+
+# States: what the scripts set, the style sheet tells apart and the page names
+# are the same ones; waiting stands for all others.
+{
+    my $html = page('waiting', 'en');
+    my %styled = map { $_ => 1 } 'waiting', slurp("$web/ticket.css") =~ /\[data-state="(\w+)"\] \[data-when\]/g;
+    is_deeply([grep { !$styled{$_} } map { split ' ' } $html =~ /data-when="([^"]+)"/g], [], 'states in the page are in the style sheet');
+    my %begun = map { $_ => 1 } source('view.js') =~ /\bbegin\("(\w+)"/g;
+    is_deeply([sort grep { $_ ne 'called' } keys %begun], [sort keys %styled], 'and are those the script begins');
+}
+
+# Whoever writes a page of their own finds its names in the manual.
+{
+    my $html = page('waiting', 'en');
+    my $manual = slurp(root_dir() . '/docs/pages.md');
+    my %name = map { $_ => 1 } $html =~ /\$(ticket_\w+)/g, $html =~ /echo var="(\w+)"/g;
+    delete $name{ticket_way};
+    is_deeply([grep { $manual !~ /`\$$_`/ } sort keys %name], [], 'the manual has all variables of the waiting page');
+    my ($body) = $html =~ /<body (.*)>/;
+    is_deeply([grep { $manual !~ /`$_`/ } $body =~ /\b(data-[\w-]+)=/g], [], 'and all attributes of its body');
 }
 
 my @files = map { s{.*/}{}r } glob "$web/*";
@@ -90,11 +114,16 @@ for my $file (@files) {
     unlike($content, qr/<style\b|\sstyle=/,      "$file: no inline style");
     unlike($content, qr/\son\w+\s*=/,            "$file: no inline handler");
     unlike($content, qr/javascript:/i,           "$file: no script address");
-    for my $asset ($content =~ /(?:src|href)="([^"]+)"/g) {
+    unlike($content, qr/<a\b[^>]*\bhref="(?!#|<!--# echo var="\w+" -->")/, "$file: no address of its own");
+    for my $asset ($content =~ /<(?:link|script|img)\b[^>]*\b(?:src|href)="([^"]+)"/g) {
         ok($asset =~ m{^/static/(.+)$} && -f "$web/$1", "$file: $asset exists");
     }
 }
-cmp_ok($sum, '<', 64 * 1024, 'all of it is small');
+cmp_ok($sum, '<', 96 * 1024, 'all of it is small');
+for my $name (sort keys %SCRIPTS) {
+    my $visit = length source('ticket.css', "$name.ko.html", @{$SCRIPTS{$name}});
+    cmp_ok($visit, '<', 64 * 1024, "$name: what one visitor loads is small");
+}
 unlike(source(grep { /\.js$/ } @files), qr/innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function/,
     'no answer is ever taken for markup');
 

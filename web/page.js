@@ -35,10 +35,11 @@ export function show(element, words) {
 }
 
 /*
- * One request.  Always resolves: status is 0 when no answer came in time, data
- * is null when the answer was not JSON, retryAfter is in milliseconds.
+ * One request, with further headers if given.  Always resolves: status is 0 when
+ * no answer came in time, data is null when the answer was not JSON, retryAfter
+ * is in milliseconds.
  */
-export async function ask(method, url, body) {
+export async function ask(method, url, body, headers = {}) {
     const abort = new AbortController();
     const timer = setTimeout(() => abort.abort(), ANSWER_WITHIN_MS);
     try {
@@ -46,8 +47,8 @@ export async function ask(method, url, body) {
             method,
             body: body === undefined ? undefined : JSON.stringify(body),
             headers: body === undefined
-                ? { Accept: "application/json" }
-                : { Accept: "application/json", "Content-Type": "application/json" },
+                ? { Accept: "application/json", ...headers }
+                : { Accept: "application/json", "Content-Type": "application/json", ...headers },
             cache: "no-store",
             credentials: "same-origin",
             redirect: "error",

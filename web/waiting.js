@@ -1,20 +1,26 @@
 /*
- * The waiting page: polls the line, shows where the visitor stands, claims when
- * called and reloads, upon which the gate lets them through.  The token is a
- * cookie that scripts cannot read; nothing here can lose it.  Whatever fails is
+ * The waiting page: polls the line, claims when called and reloads, upon which
+ * the gate lets the visitor through.  What is shown of it is in view.js.  The token
+ * is a cookie that scripts cannot read; nothing here can lose it.  Whatever fails is
  * tried again for as long as it takes, with the last known position left on
  * show.
  */
 
-import { ask, backoff, byId, confirmed, number, page, recall, remember, show, text } from "./page.js";
+import { ask, backoff, byId, confirmed, page, recall, remember, show, text } from "./page.js";
+import { expectedTries, solve } from "./puzzle.js";
+import { startDraw } from "./draw.js";
+import { after, cancel } from "./ticker.js";
+import { forgetProgress, showClosed, showLeft, showPrequeue, showPuzzle, showPuzzleFailed, showTries, showTurn, showWaiting,
+    speak, startView, untilOpen } from "./view.js";
 
 const POLL_MS = 5000;
 const SHORTEST_MS = 250;
-const STALE_MS = 10000;
-const SPEAK_EVERY_MS = 30000;
 const RELOAD_EVERY_MS = 10000;
+const OPENING_SPREAD_MS = 5000;     /* a closed room's visitors come within this time */
+const LOOK_AGAIN_MS = 300000;       /* at a closed room, whose times may be changed */
+const OLD_MS = 60000;               /* an answer that a returning visitor should not have to believe */
+const MOST_PUZZLES = 5;
 
-const FIRST_KEY = `ticket-first:${page.queue}`;
 const RELOADED_KEY = `ticket-reloaded:${page.queue}`;
 
 const line = {
@@ -22,71 +28,117 @@ const line = {
     failures: 0,       /* since the last good answer */
     stored: false,     /* a join was answered: the cookie must come back */
     over: false,       /* left, or cookies are off: no more requests */
-    busy: false,       /* a request is under way */
+    busy: false,       /* a request is under way, or a puzzle is being solved */
     place: "",         /* what became of an earlier place, if anything did */
+    proof: "",         /* a solved puzzle, to be sent with the next POST */
+    puzzles: 0,        /* since the last good answer */
     dueAt: 0,
-    timer: 0,          /* id of the timer that counts; older ones are ignored */
-    spokenAt: -Infinity,
+    answeredAt: 0,     /* by Date.now, which goes on while a computer sleeps */
+    timer: 0,
 };
-
-const ticker = startTicker();
-
-function startTicker() {
-    try {
-        const worker = new Worker(new URL("timer.js", import.meta.url));
-        worker.onmessage = ({ data }) => due(data);
-        return (id, ms) => worker.postMessage({ id, ms });
-    } catch {
-        return (id, ms) => setTimeout(due, ms, id);
-    }
-}
-
-function due(id) {
-    if (id === line.timer) step();
-}
 
 function schedule(ms) {
     line.dueAt = performance.now() + ms;
-    line.timer += 1;
-    ticker(line.timer, ms);
+    cancel(line.timer);
+    line.timer = after(ms, step);
 }
 
 /* One request and what follows from its answer. */
 async function step() {
     if (line.busy || line.over) return;
     line.busy = true;
-    const answer = await ask(line.method, page.queue);
+    const headers = line.method === "POST" && line.proof ? { "X-Ticket-Proof": line.proof } : {};
+    const answer = await ask(line.method, page.queue, undefined, headers);
+    line.answeredAt = Date.now();
+    const ms = line.over ? 0 : await judge(answer);
     line.busy = false;
-    if (line.over) return;
-    const ms = judge(answer);
     if (!line.over) schedule(ms);
 }
 
-/* Returns the milliseconds until the next request. */
+/* Returns the milliseconds until the next request, or a promise of them. */
 function judge(answer) {
-    const good = answer.status === 200 || answer.status === 201;
-    if (good && answer.data && answer.data.state) return known(answer.data);
-    if (answer.status === 401) return line.stored ? cookiesOff() : joinAnew("");
-    if (answer.status === 403 || answer.status === 410) return joinAnew(text("place-lost"));
+    const { status, data } = answer;
+    const good = status === 200 || status === 201;
+    const code = data && data.code;
+    if (good && data && data.state) return known(data);
+    if (status === 403 && code === "closed") return closedDoor(answer);
+    if (status === 403 && code === "proof_required") return prove(data);
+    if (status === 429 && code === "too_early") return tooEarly(answer);
+    if (status === 401) return line.stored ? cookiesOff() : joinAnew("");
+    if (status === 403 || status === 410) return joinAnew(text("place-lost"));
     return failed(answer);
+}
+
+/* The server has answered: whatever was the matter is over. */
+function reached() {
+    line.failures = 0;
+    show(byId("retrying"), "");
 }
 
 function known(state) {
     const claimed = line.method === "POST";
-    line.failures = 0;
+    reached();
     line.method = "GET";
     line.stored = line.stored || claimed;
-    show(byId("retrying"), "");
+    line.proof = "";
+    line.puzzles = 0;
     if (state.state === "admitted") return leadOn();
     if (state.state === "called") return called(state, claimed);
-    showPlace(state);
-    return Math.max(SHORTEST_MS, state.poll_after_ms || POLL_MS);
+    if (state.state === "closed") return closed(state, true, state.poll_after_ms);
+    if (state.state === "prequeue") showPrequeue(state, line.place);
+    else showWaiting(state, line.place);
+    return pollAfter(state);
 }
+
+/* As the server says: it spreads the visitors, also at the opening of a sale. */
+const pollAfter = (state) => Math.max(SHORTEST_MS, state.poll_after_ms || POLL_MS);
 
 function called(state, claimed) {
     line.method = "POST";
     showTurn();
-    return claimed ? Math.max(SHORTEST_MS, state.poll_after_ms || POLL_MS) : 0;
+    return claimed ? pollAfter(state) : 0;
+}
+
+/* Without a place there is nothing to poll: the visitor joins when the room opens. */
+function closedDoor(answer) {
+    reached();
+    line.method = "POST";
+    return closed(answer.data, false, untilOpen(answer.data) === null ? answer.retryAfter : 0);
+}
+
+/* A closed room, with a place in it or without: asks when it opens, and now and then in case that its times were changed. */
+function closed(state, kept, again) {
+    showClosed(state, kept);
+    const look = (again || LOOK_AGAIN_MS) * (1 + Math.random() / 4);
+    const opens = untilOpen(state);
+    return opens === null ? look : Math.min(look, opens + 1000 + Math.random() * OPENING_SPREAD_MS);
+}
+
+/* Not a failure: what is shown stays.  Tabs that share a place drift apart by the random part. */
+function tooEarly(answer) {
+    reached();
+    return Math.max(SHORTEST_MS, answer.retryAfter || answer.data.poll_after_ms || POLL_MS) * (1 + Math.random() / 4);
+}
+
+/* Robots are kept out by a puzzle: solves it, however often it has to be exchanged for a fresh one, within reason. */
+async function prove({ challenge, difficulty }) {
+    reached();
+    line.method = "POST";
+    line.proof = "";
+    line.puzzles += 1;
+    if (line.puzzles > MOST_PUZZLES) return giveUp();
+    const expected = expectedTries(difficulty);
+    showPuzzle(expected);
+    const nonce = await solve(challenge, difficulty, (tries) => showTries(tries, expected)).catch(() => "");
+    if (nonce === "") return giveUp();
+    if (nonce !== null) line.proof = `${challenge}.${nonce}`;
+    return 0;
+}
+
+function giveUp() {
+    line.over = true;
+    showPuzzleFailed();
+    return 0;
 }
 
 /* Reloads into the page behind the gate.  Should the gate not let the visitor through, this must not become a storm of reloads. */
@@ -95,9 +147,10 @@ function leadOn() {
     const ago = Date.now() - (recall("sessionStorage", RELOADED_KEY) || 0);
     if (ago >= 0 && ago < RELOAD_EVERY_MS) return RELOAD_EVERY_MS - ago;
     remember("sessionStorage", RELOADED_KEY, Date.now());
-    remember("localStorage", FIRST_KEY, null);
+    forgetProgress();
     line.over = true;
-    location.reload();
+    if (page.back) location.replace(page.back);
+    else location.reload();
     return 0;
 }
 
@@ -123,80 +176,13 @@ function cookiesOff() {
     return 0;
 }
 
-function showPlace(state) {
-    const { position, waiting } = state;
-    show(byId("heading"), text("heading-waiting"));
-    show(byId("lead"), text("lead-waiting"));
-    show(byId("note"), noteFor(state));
-    byId("number").textContent = number(state.number);
-    byId("numbered").hidden = false;
-    byId("eta").textContent = estimate(state.eta);
-    if (typeof position !== "number") return;
-    byId("position").textContent = number(position);
-    byId("ahead").textContent = number(state.ahead);
-    byId("behind").textContent = number(Math.max(0, waiting - position));
-    showProgress(state.number, position);
-    document.title = text("title", { position });
-    speak(text("spoken", { position }), false);
-}
-
-function noteFor(state) {
-    if (state.sold_out) return text("sold-out");
-    if (state.paused) return text("paused");
-    if (state.updated_ms > STALE_MS) return text("stale", { seconds: Math.round(state.updated_ms / 1000) });
-    return line.place;
-}
-
-/* The bar runs from the first position seen with this number to the front. */
-function showProgress(own, position) {
-    const kept = recall("localStorage", FIRST_KEY);
-    const first = kept && kept.number === own ? Math.max(kept.first, position) : position;
-    remember("localStorage", FIRST_KEY, { number: own, first });
-    byId("progress").max = first;
-    byId("progress").value = first - position;
-}
-
-/* Seconds to words: minutes up to an hour and a half, then hours. */
-function estimate(eta) {
-    if (!eta) return text("eta-unknown");
-    if (eta.max <= 60) return text("eta-minute");
-    const unit = eta.max > 5400 ? "hours" : "minutes";
-    const size = unit === "hours" ? 3600 : 60;
-    const min = Math.floor(eta.min / size);
-    const max = Math.ceil(eta.max / size);
-    if (min < 1) return text(`eta-${unit}-up-to`, { max });
-    return min === max ? text(`eta-${unit}`, { max }) : text(`eta-${unit}-range`, { min, max });
-}
-
-function showTurn() {
-    show(byId("heading"), text("heading-called"));
-    show(byId("lead"), text("lead-called"));
-    show(byId("note"), "");
-    byId("progress").value = byId("progress").max;
-    document.title = text("heading-called");
-    speak(text("heading-called"), true);
-}
-
-/* To screen readers: at most one position in half a minute, other news at once. */
-function speak(words, now) {
-    if (!now && performance.now() - line.spokenAt < SPEAK_EVERY_MS) return;
-    line.spokenAt = performance.now();
-    byId("spoken").textContent = words;
-}
-
 async function leave() {
     if (!(await confirmed(byId("leave-dialog")))) return;
     line.over = true;
     const answer = await ask("DELETE", page.queue);
     if (answer.status === 0 || answer.status === 429 || answer.status >= 500) return stay(answer);
-    remember("localStorage", FIRST_KEY, null);
-    show(byId("heading"), text("heading-left"));
-    show(byId("lead"), text("lead-left"));
-    show(byId("note"), "");
-    byId("standing").hidden = byId("leave").hidden = byId("numbered").hidden = true;
-    byId("again").hidden = false;
-    document.title = text("heading-left");
-    speak(text("heading-left"), true);
+    forgetProgress();
+    showLeft();
 }
 
 /* The place could not be given up: wait on. */
@@ -205,10 +191,11 @@ function stay(answer) {
     schedule(failed(answer));
 }
 
-/* A sleeping computer or a lost network may have let the time pass. */
+/* A sleeping computer or a lost network may have let the time pass, which its timers need not have noticed. */
 function wake() {
-    const overdue = document.visibilityState === "visible" && performance.now() > line.dueAt;
-    if (overdue && !line.over) step();
+    if (document.visibilityState !== "visible" || line.over) return;
+    const age = Date.now() - line.answeredAt;
+    if (performance.now() > line.dueAt || age > OLD_MS || age < 0) step();
 }
 
 function retryNow() {
@@ -216,13 +203,11 @@ function retryNow() {
 }
 
 function start() {
-    for (const id of ["position", "number"]) {
-        const shown = byId(id).textContent.trim();
-        if (/^\d+$/.test(shown)) byId(id).textContent = number(Number(shown));
-    }
+    startView();
     if (!navigator.cookieEnabled) return cookiesOff();
+    startDraw();
     byId("leave").addEventListener("click", leave);
-    byId("again").addEventListener("click", () => location.reload());
+    for (const id of ["again", "retry"]) byId(id).addEventListener("click", () => location.reload());
     document.addEventListener("visibilitychange", wake);
     window.addEventListener("online", retryNow);
     step();
