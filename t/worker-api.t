@@ -152,6 +152,32 @@ subtest 'passes' => sub {
     is_problem http($worker->target, DELETE => '/v1/holds/' . '0' x 32), 401, 'no_token', 'a release, too';
 };
 
+subtest 'a pass that is bound to a value' => sub {
+    my %sealed = (room => 'hall', secret => $worker->{secret});
+    my $ask = sub {
+        my ($bound, @bind) = @_;
+        return http($worker->target, GET => $SEATS,
+            ['X-Ticket-Room' => 'hall', 'X-Ticket-Pass' => Ticket::Token::pass(%sealed, bind => $bound),
+             map { ('X-Ticket-Bind' => $_) } @bind]);
+    };
+    is $ask->('alice', 'alice')->{status}, 200, 'is good with that value';
+    is_problem $ask->('alice'), 403, 'bad_token', 'not without it';
+    is_problem $ask->('alice', ''), 403, 'bad_token', 'not with an empty one';
+    is_problem $ask->('alice', $_), 403, 'bad_token', "not with \"$_\"" for 'alicf', 'alic', 'alicea', 'Alice';
+    is_problem $ask->('', 'alice'), 403, 'bad_token', 'nor is one that is bound to nothing, where there is a value';
+    is $ask->('', '')->{status}, 200, 'which is good without';
+    is $ask->("M\xc3\xbcller; a=\"b\"", "M\xc3\xbcller; a=\"b\"")->{status}, 200, 'any bytes will do';
+    my $longest = 'x' x 4096;
+    is $ask->($longest, $longest)->{status}, 200, 'up to 4096 of them';
+    is_problem $ask->($longest, $longest . 'x'), 400, 'malformed', 'and no more';
+    is_problem $ask->('alice', 'alice', 'alice'), 400, 'malformed', 'and given once';
+    my $made = http($worker->target, POST => $HOLDS,
+        {$worker->headers(number => 30, bind => 'alice'), 'X-Ticket-Bind' => 'alice'}, {seats => ['A-30']});
+    is $made->{status}, 201, 'it holds seats';
+    is http($worker->target, GET => $made->{headers}{location}, {$worker->headers(number => 30)})->{status}, 200,
+        'for the session, whichever pass of it is shown';
+};
+
 subtest 'every flipped bit of a pass' => sub {
     my $good = Ticket::Token::pass(room => 'hall', secret => $worker->{secret});
     require MIME::Base64;
@@ -193,7 +219,7 @@ subtest 'health, metrics, log' => sub {
     $answer = http($worker->target, GET => '/metrics');
     is $answer->{status}, 200, 'metrics';
     like $answer->{headers}{'content-type'}, qr{^text/plain; version=0\.0\.4}, 'in Prometheus\'s text';
-    like $answer->{body}, qr/^ticket_worker_requests_total\{route="holds",status="201"\} 4$/m, 'holds made';
+    like $answer->{body}, qr/^ticket_worker_requests_total\{route="holds",status="201"\} 5$/m, 'holds made';
     like $answer->{body}, qr/^ticket_worker_requests_total\{route="hold",status="204"\} 4$/m, 'and released';
     like $answer->{body}, qr/^ticket_worker_request_seconds_count\{route="healthz"\} 3$/m, 'times';
     is scalar(grep { !/^(?:# (?:HELP|TYPE) \w+ .+|\w+(?:\{\w+="[^"]*"(?:,\w+="[^"]*")*\})? \S+)$/ }

@@ -45,9 +45,24 @@ subtest 'configuration' => sub {
     refused "log_level = debug\n$good", qr/error, warn or info/, 'a level';
     refused "queue =\n$good", qr/FILE:1: queue has no value/, 'no value';
     refused "\nqueue 10\n$good", qr/FILE:2: a line is \\"key = value\\"/, 'no line of that form';
-    refused "[worker]\n$good", qr/FILE:2: there are no \[sections\]/, 'a section';
+    refused "[worker]\n$good", qr/FILE:1: the only section of this file is \[redis\]/, 'a section';
     refused 'db_host = ' . 'h' x 300 . "\n$good", qr/FILE:1: the line is longer/, 'an endless line';
     refused "db_host = x\n$good", qr/either db_socket or db_host/, 'two places of the database';
+    my $redis = "${good}[redis]\nsocket = /redis.sock\n";
+    is((check($redis))[0], 0, 'a section [redis]');
+    is((check("${good}[redis]\nhost = redis\nport = 1\ndb = 15\nrecount_s = 1\n"))[0], 0, 'or with a host');
+    refused "${good}[redis]\n", qr/FILE:@{[$n + 1]}: \[redis\]: give either socket or host/, 'an empty one';
+    refused "${redis}host = x\n", qr/FILE:@{[$n + 1]}: \[redis\]: give either socket or host/, 'two places of Redis';
+    refused "${redis}user = x\n", qr/FILE:@{[$n + 1]}: \[redis\]: user is of use only with/, 'a user without password';
+    refused "${good}[redis]\nsocket = $_\n", qr/FILE:@{[$n + 2]}: socket is a unix socket's path/, "socket = $_"
+        for 'redis.sock', '/' . 'x' x 110;
+    refused "${redis}port = 0\n", qr/FILE:@{[$n + 3]}: port is a number, 1 to 65535/, 'a port';
+    refused "${redis}db = -1\n", qr/FILE:@{[$n + 3]}: db is a number, 0 to 65535/, 'a database';
+    refused "${redis}recount_s = 0\n", qr/FILE:@{[$n + 3]}: recount_s is a number, 1 to 3600/, 'a time';
+    refused "${redis}queue = 1\n", qr/FILE:@{[$n + 3]}: unknown key \\"queue\\" in \[redis\]/, 'a key of elsewhere';
+    refused "${good}db = 1\n", qr/FILE:@{[$n + 1]}: unknown key \\"db\\"/, 'a key of [redis] outside';
+    refused "${redis}socket = /x\n", qr/FILE:@{[$n + 3]}: socket appears twice/, 'a key twice';
+    refused "${redis}password_file = /nowhere\n", qr{/nowhere: No such file}, 'no password file';
     for my $key (qw(listen token_keys db_name db_user)) {
         (my $text = $good) =~ s/^$key = .*\n//m;
         refused $text, qr/FILE: $key is missing/, "$key missing";

@@ -1,7 +1,7 @@
 /*
  * Configuration file.  inih splits the lines; here is what each key may be.
  * Unknown and repeated keys are refused, so that a misspelt limit is not
- * silently the default.
+ * silently the default; so are unknown sections.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -18,12 +18,14 @@
 
 typedef enum {
     KEY_TEXT,
+    KEY_SOCKET,
     KEY_NUMBER,
     KEY_MODE,
     KEY_LEVEL
 } key_type_t;
 
 typedef struct {
+    const char *section; /* empty: before any */
     const char *name;
     key_type_t type;
     size_t offset;
@@ -32,7 +34,12 @@ typedef struct {
 
 #define KEY(name, type, min, max)                                              \
     {                                                                          \
-#name, type, offsetof(config_t, name), min, max                        \
+        "", #name, type, offsetof(config_t, name), min, max                    \
+    }
+
+#define REDIS_KEY(name, type, min, max)                                        \
+    {                                                                          \
+        "redis", #name, type, offsetof(config_t, redis.name), min, max         \
     }
 
 static const setting_t keys[] = {
@@ -49,6 +56,13 @@ static const setting_t keys[] = {
     KEY(db_connections, KEY_NUMBER, 1, 64),
     KEY(queue, KEY_NUMBER, 1, 65536),
     KEY(log_level, KEY_LEVEL, 0, 0),
+    REDIS_KEY(socket, KEY_SOCKET, 0, 0),
+    REDIS_KEY(host, KEY_TEXT, 0, 0),
+    REDIS_KEY(port, KEY_NUMBER, 1, 65535),
+    REDIS_KEY(user, KEY_TEXT, 0, 0),
+    REDIS_KEY(password_file, KEY_TEXT, 0, 0),
+    REDIS_KEY(db, KEY_NUMBER, 0, 65535),
+    REDIS_KEY(recount_s, KEY_NUMBER, 1, 3600),
 };
 
 #define KEYS (sizeof(keys) / sizeof(keys[0]))
@@ -59,6 +73,7 @@ typedef struct {
     FILE *file;
     const char *path;
     int line;
+    int redis_line; /* where its section begins */
     bool seen[KEYS];
     bool failed;
     char *err;
@@ -100,6 +115,25 @@ static int set_text(reading_t *reading, const setting_t *key, const char *value)
     strcpy((char *)reading->config + key->offset, value);
 
     return 1;
+}
+
+static bool is_socket_path(const char *path)
+{
+    return *path == '/' &&
+           strlen(path) < sizeof(((struct sockaddr_un *)0)->sun_path);
+}
+
+static int set_socket(reading_t *reading, const setting_t *key,
+                      const char *value)
+{
+    if (!is_socket_path(value)) {
+        return fail(reading,
+                    "%s is a unix socket's path, absolute and shorter than "
+                    "%zu bytes",
+                    key->name, sizeof(((struct sockaddr_un *)0)->sun_path));
+    }
+
+    return set_text(reading, key, value);
 }
 
 static int set_number(reading_t *reading, const setting_t *key,
@@ -156,15 +190,12 @@ static int on_key(void *ctx, const char *section, const char *name,
                   const char *value)
 {
     static int (*const set[])(reading_t *, const setting_t *, const char *) = {
-        set_text, set_number, set_mode, set_level};
+        set_text, set_socket, set_number, set_mode, set_level};
     reading_t *reading = ctx;
 
-    if (*section) {
-        return fail(reading, "there are no [sections] in this file");
-    }
-
     for (size_t i = 0; i < KEYS; i++) {
-        if (strcmp(name, keys[i].name) != 0) {
+        if (strcmp(name, keys[i].name) != 0 ||
+            strcmp(section, keys[i].section) != 0) {
             continue;
         }
 
@@ -180,7 +211,21 @@ static int on_key(void *ctx, const char *section, const char *name,
         return set[keys[i].type](reading, &keys[i], value);
     }
 
-    return fail(reading, "unknown key \"%s\"", name);
+    return *section ? fail(reading, "unknown key \"%s\" in [%s]", name, section)
+                    : fail(reading, "unknown key \"%s\"", name);
+}
+
+/* A line that begins a section: inih reports none that has no keys. */
+static void on_section(reading_t *reading, const char *text)
+{
+    static const char redis[] = "[redis]";
+
+    if (strncmp(text, redis, sizeof(redis) - 1) == 0) {
+        reading->config->redis.given = true;
+        reading->redis_line = reading->line;
+    } else {
+        fail(reading, "the only section of this file is %s", redis);
+    }
 }
 
 /* inih's reader: counts lines, and finds those it would cut in two. */
@@ -194,13 +239,16 @@ static char *on_line(char *text, int size, void *ctx)
     }
 
     reading->line++;
+    if (text[strspn(text, " \t")] == '[') {
+        on_section(reading, text + strspn(text, " \t"));
+    }
+
     len = strlen(text);
     if (len == (size_t)size - 1 && text[len - 1] != '\n') {
         fail(reading, "the line is longer than %d bytes", size - 2);
-        return NULL;
     }
 
-    return text;
+    return reading->failed ? NULL : text;
 }
 
 static int read_file(reading_t *reading)
@@ -226,10 +274,10 @@ static int read_file(reading_t *reading)
     return reading->failed ? -1 : 0;
 }
 
-/* The first line of the password file. */
-static int read_password(config_t *config, char *err, size_t err_len)
+/* The first line of a password file; password has CONFIG_TEXT_MAX bytes. */
+static int read_password(const char *path, char *password, char *err,
+                         size_t err_len)
 {
-    const char *path = config->db_password_file;
     FILE *file = fopen(path, "re");
     struct stat st;
     char *line = NULL;
@@ -243,7 +291,7 @@ static int read_password(config_t *config, char *err, size_t err_len)
             fclose(file);
             return -1;
         }
-        line = fgets(config->db_password, sizeof(config->db_password), file);
+        line = fgets(password, CONFIG_TEXT_MAX, file);
     }
 
     if (line == NULL) {
@@ -265,8 +313,7 @@ static int check_listen(const config_t *config, char *err, size_t err_len)
     const char *listen = config->listen;
 
     if (strncmp(listen, "unix:", 5) == 0) {
-        if (listen[5] == '/' &&
-            strlen(listen + 5) < sizeof(((struct sockaddr_un *)0)->sun_path)) {
+        if (is_socket_path(listen + 5)) {
             return 0;
         }
         snprintf(err, err_len,
@@ -282,6 +329,25 @@ static int check_listen(const config_t *config, char *err, size_t err_len)
     }
 
     return 0;
+}
+
+/* What the keys of [redis] must be together. */
+static int check_redis(reading_t *reading)
+{
+    const config_redis_t *redis = &reading->config->redis;
+
+    if (!redis->given) {
+        return 0;
+    }
+
+    reading->line = reading->redis_line;
+    if ((*redis->socket != '\0') == (*redis->host != '\0')) {
+        fail(reading, "[redis]: give either socket or host");
+    } else if (*redis->user && *redis->password_file == '\0') {
+        fail(reading, "[redis]: user is of use only with password_file");
+    }
+
+    return reading->failed ? -1 : 0;
 }
 
 static int check(const reading_t *reading)
@@ -317,16 +383,28 @@ int config_load(config_t *config, const char *path, char *err, size_t err_len)
                          .db_port = 3306,
                          .db_connections = 8,
                          .queue = 4096,
-                         .log_level = LOG_LEVEL_INFO};
+                         .log_level = LOG_LEVEL_INFO,
+                         .redis = {.port = 6379, .recount_s = 10}};
 
-    if (read_file(&reading) != 0 || check(&reading) != 0) {
+    if (read_file(&reading) != 0 || check(&reading) != 0 ||
+        check_redis(&reading) != 0) {
         return -1;
     }
 
-    return *config->db_password_file ? read_password(config, err, err_len) : 0;
+    if (*config->db_password_file &&
+        read_password(config->db_password_file, config->db_password, err,
+                      err_len) != 0) {
+        return -1;
+    }
+
+    return *config->redis.password_file
+               ? read_password(config->redis.password_file,
+                               config->redis.password, err, err_len)
+               : 0;
 }
 
 void config_clear(config_t *config)
 {
     explicit_bzero(config->db_password, sizeof(config->db_password));
+    explicit_bzero(config->redis.password, sizeof(config->redis.password));
 }

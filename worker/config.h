@@ -1,5 +1,6 @@
 /*
- * The settings of the worker, read from a file of "key = value" lines.
+ * The settings of the worker, read from a file of "key = value" lines with one
+ * optional section.
  */
 #ifndef CONFIG_H
 #define CONFIG_H
@@ -17,6 +18,19 @@ typedef enum {
     LOG_LEVEL_INFO
 } log_level_t;
 
+/* Where the stock is published: the section [redis]. */
+typedef struct {
+    bool given;                   /* false: it is not published */
+    char socket[CONFIG_TEXT_MAX]; /* empty: TCP to host */
+    char host[CONFIG_TEXT_MAX];
+    unsigned port;
+    char user[CONFIG_TEXT_MAX];          /* empty: Redis's default user */
+    char password_file[CONFIG_TEXT_MAX]; /* empty: no password */
+    char password[CONFIG_TEXT_MAX];
+    unsigned db;
+    unsigned recount_s;
+} config_redis_t;
+
 typedef struct {
     char listen[CONFIG_TEXT_MAX]; /* "unix:/path", or "address:port" */
     mode_t listen_mode;
@@ -32,15 +46,16 @@ typedef struct {
     unsigned db_connections;
     unsigned queue;
     log_level_t log_level;
+    config_redis_t redis;
 } config_t;
 
 /*
- * Reads the file and the password file it names.  Returns 0, or -1 with one
+ * Reads the file and the password files it names.  Returns 0, or -1 with one
  * line in err that names file, line and reason.
  */
 int config_load(config_t *config, const char *path, char *err, size_t err_len);
 
-/* Wipes the password. */
+/* Wipes the passwords. */
 void config_clear(config_t *config);
 
 #endif

@@ -151,9 +151,26 @@ void handle_seats(request_t *request, db_t *db)
     }
 }
 
+/* Has the room counted, also when nobody knows whether it was a COMMIT. */
+static void report_change(request_t *request, hold_result_t result)
+{
+    switch (result) {
+    case HOLD_DONE:
+    case HOLD_BUSY:
+    case HOLD_UNAVAILABLE:
+    case HOLD_ERROR:
+        stock_changed(request->stock, request->room);
+        break;
+    default:
+        break;
+    }
+}
+
 void handle_make_hold(request_t *request, db_t *db)
 {
     hold_result_t result = hold_make(db, &request->hold, request->room);
+
+    report_change(request, result);
 
     if (result == HOLD_DONE) {
         answer_hold(request, 201);
@@ -178,6 +195,8 @@ void handle_read_hold(request_t *request, db_t *db)
 void handle_release_hold(request_t *request, db_t *db)
 {
     hold_result_t result = hold_release(db, &request->hold);
+
+    report_change(request, result);
 
     if (result == HOLD_DONE) {
         reply_empty(&request->reply, 204);

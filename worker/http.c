@@ -38,6 +38,7 @@
 struct http_s {
     const config_t *config;
     pool_t *pool;
+    stock_t *stock; /* NULL: not published */
     ticket_keys_t *keys;
     struct MHD_Daemon *daemon;
     int epoll_fd;
@@ -86,6 +87,8 @@ static enum MHD_Result on_header(void *ctx, enum MHD_ValueKind kind,
         slot = &heads->seen.room;
     } else if (strcasecmp(name, "X-Ticket-Pass") == 0) {
         slot = &heads->seen.pass;
+    } else if (strcasecmp(name, "X-Ticket-Bind") == 0) {
+        slot = &heads->seen.bind;
     } else if (strcasecmp(name, "Content-Type") == 0) {
         slot = &heads->seen.content_type;
     } else if (strcasecmp(name, "X-Request-Id") == 0) {
@@ -151,6 +154,7 @@ static request_t *new_request(http_t *http, struct MHD_Connection *connection,
     read_heads(connection, &heads);
     request->http = http;
     request->connection = connection;
+    request->stock = http->stock;
     request->started_us = now_us();
     request->route = ROUTE_NONE;
     request->method = strdup(method);
@@ -244,6 +248,12 @@ static void answer_metrics(http_t *http, reply_t *reply)
                                .db_errors = stats->errors,
                                .db_retries = stats->retries,
                                .db_connects = stats->connects};
+    stock_stats_t stock;
+
+    if (http->stock != NULL) {
+        stock_stats(http->stock, &stock);
+        gauges.stock = &stock;
+    }
 
     metrics_reply(&http->metrics, &gauges, reply);
 }
@@ -421,8 +431,8 @@ static struct MHD_Daemon *start_daemon(http_t *http)
         MHD_OPTION_END);
 }
 
-http_t *http_start(const config_t *config, pool_t *pool, ticket_keys_t *keys,
-                   char *err, size_t err_len)
+http_t *http_start(const config_t *config, pool_t *pool, stock_t *stock,
+                   ticket_keys_t *keys, char *err, size_t err_len)
 {
     http_t *http;
 
@@ -438,6 +448,7 @@ http_t *http_start(const config_t *config, pool_t *pool, ticket_keys_t *keys,
 
     http->config = config;
     http->pool = pool;
+    http->stock = stock;
     pthread_mutex_init(&http->mutex, NULL);
     http->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 

@@ -10,16 +10,17 @@
 
 #include "config.h"
 #include "pool.h"
+#include "stock.h"
 #include "ticket_keys.h"
 
 typedef struct http_s http_t;
 
 /*
- * Listens.  Configuration and pool must outlive it; the keys become its own.
- * NULL with one line in err.
+ * Listens.  Configuration, pool and stock (NULL: none) must outlive it; the
+ * keys become its own.  NULL with one line in err.
  */
-http_t *http_start(const config_t *config, pool_t *pool, ticket_keys_t *keys,
-                   char *err, size_t err_len);
+http_t *http_start(const config_t *config, pool_t *pool, stock_t *stock,
+                   ticket_keys_t *keys, char *err, size_t err_len);
 
 /*
  * Waits for something to do, on the network or on descriptor fd, and does

@@ -14,6 +14,7 @@
 #include "http.h"
 #include "log.h"
 #include "pool.h"
+#include "stock.h"
 #include "ticket_keys.h"
 
 #define DEFAULT_CONFIG "/etc/ticket/worker.conf"
@@ -97,25 +98,40 @@ static bool serve(const config_t *config, http_t *http, int signals)
     return true;
 }
 
+/* Ends a start that has failed.  Pool and stock may be NULL. */
+static int give_up(pool_t *pool, stock_t *stock, ticket_keys_t *keys,
+                   const char *why)
+{
+    log_line(LOG_LEVEL_ERROR, "%s", why);
+
+    /* A thread that hangs still uses the rest: no tidying up. */
+    if (!stock_stop(stock)) {
+        _exit(1);
+    }
+
+    ticket_keys_free(keys);
+    pool_stop(pool);
+
+    return 1;
+}
+
 static int run(config_t *config, ticket_keys_t *keys)
 {
     char err[512];
     int signals = open_signals();
     pool_t *pool = signals < 0 ? NULL : pool_start(config);
+    stock_t *stock =
+        pool != NULL && config->redis.given ? stock_start(config) : NULL;
     http_t *http;
 
-    if (pool == NULL) {
-        log_line(LOG_LEVEL_ERROR, "cannot start: no memory or no threads");
-        ticket_keys_free(keys);
-        return 1;
+    if (pool == NULL || (config->redis.given && stock == NULL)) {
+        return give_up(pool, stock, keys,
+                       "cannot start: no memory or no threads");
     }
 
-    http = http_start(config, pool, keys, err, sizeof(err));
+    http = http_start(config, pool, stock, keys, err, sizeof(err));
     if (http == NULL) {
-        log_line(LOG_LEVEL_ERROR, "%s", err);
-        ticket_keys_free(keys);
-        pool_stop(pool);
-        return 1;
+        return give_up(pool, stock, keys, err);
     }
 
     log_line(LOG_LEVEL_INFO, "listening on %s", config->listen);
@@ -123,6 +139,11 @@ static int run(config_t *config, ticket_keys_t *keys)
     /* What is left belongs to threads that still use it: no tidying up. */
     if (!serve(config, http, signals)) {
         _exit(1);
+    }
+
+    if (!stock_stop(stock)) {
+        log_line(LOG_LEVEL_WARN, "the last stock was perhaps not published");
+        _exit(0);
     }
 
     pool_stop(pool);

@@ -91,6 +91,23 @@ static void write_latency(FILE *out, const metrics_t *metrics)
     }
 }
 
+static void write_stock(FILE *out, const stock_stats_t *stock)
+{
+    write_value(out, "stock_published_total", "counter",
+                "Numbers of seats left that Redis has taken.",
+                stock->published);
+    write_value(out, "stock_failures_total", "counter",
+                "Attempts to publish that Redis or the database failed.",
+                stock->failures);
+
+    if (stock->age_ms >= 0) {
+        write_head(out, "stock_age_seconds", "gauge",
+                   "Time since Redis last took a number of seats left.");
+        fprintf(out, "ticket_worker_stock_age_seconds %.3f\n",
+                (double)stock->age_ms / 1000);
+    }
+}
+
 void metrics_reply(const metrics_t *metrics, const metrics_gauges_t *gauges,
                    reply_t *reply)
 {
@@ -118,6 +135,9 @@ void metrics_reply(const metrics_t *metrics, const metrics_gauges_t *gauges,
     write_value(out, "db_errors_total", "counter",
                 "Failures of the database, lost connections among them.",
                 gauges->db_errors);
+    if (gauges->stock != NULL) {
+        write_stock(out, gauges->stock);
+    }
     fclose(out);
 
     reply_text(reply, 200, "text/plain; version=0.0.4; charset=utf-8", text,

@@ -5,6 +5,7 @@
 #define METRICS_H
 
 #include "reply.h"
+#include "stock.h"
 
 #define METRICS_STATUS_MAX 600
 
@@ -34,6 +35,7 @@ typedef struct {
     unsigned long db_errors;
     unsigned long db_retries;
     unsigned long db_connects;
+    const stock_stats_t *stock; /* NULL: not published */
 } metrics_gauges_t;
 
 /* Counts an answered request. */

@@ -39,8 +39,10 @@ static bool is_room(const char *room)
 }
 
 pass_verdict_t pass_check(ticket_keys_t *keys, const char *room,
-                          const char *pass, char *owner, size_t owner_len)
+                          const char *pass, const char *bind, char *owner,
+                          size_t owner_len)
 {
+    size_t bind_len = bind == NULL ? 0 : strlen(bind);
     ticket_token_t token;
     struct timespec now;
     int n;
@@ -49,9 +51,14 @@ pass_verdict_t pass_check(ticket_keys_t *keys, const char *room,
         return PASS_MISSING;
     }
 
+    if (bind_len > TICKET_BIND_MAX) {
+        return PASS_BIND_TOO_LONG;
+    }
+
     if (!is_room(room) ||
         ticket_token_open(keys, TICKET_TOKEN_PASS, pass, strlen(pass), room,
-                          strlen(room), NULL, 0, &token) != TICKET_TOKEN_OK) {
+                          strlen(room), bind, bind_len,
+                          &token) != TICKET_TOKEN_OK) {
         return PASS_BAD;
     }
 

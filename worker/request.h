@@ -14,6 +14,7 @@
 #include "metrics.h"
 #include "pool.h"
 #include "reply.h"
+#include "stock.h"
 
 #define REQUEST_BODY_MAX 16384
 #define REQUEST_ID_MAX   64
@@ -29,6 +30,8 @@ struct request_s {
     void *connection; /* of the library, for http.c alone */
     request_t *next;  /* among the finished, for http.c alone */
     int64_t started_us;
+
+    stock_t *stock; /* is told what changes; NULL: nobody wants to know */
 
     route_id_t route;
     char *method;

@@ -117,8 +117,8 @@ static bool check_pass(request_t *request, const request_headers_t *headers,
 {
     reply_t *reply = &request->reply;
 
-    switch (pass_check(keys, headers->room, headers->pass, request->hold.owner,
-                       sizeof(request->hold.owner))) {
+    switch (pass_check(keys, headers->room, headers->pass, headers->bind,
+                       request->hold.owner, sizeof(request->hold.owner))) {
     case PASS_OK:
         strcpy(request->room, headers->room);
         return true;
@@ -126,6 +126,10 @@ static bool check_pass(request_t *request, const request_headers_t *headers,
         reply_problem(reply, 401, "no_token",
                       "send the pass in X-Ticket-Pass and its room in "
                       "X-Ticket-Room; behind the gate nginx does that");
+        return false;
+    case PASS_BIND_TOO_LONG:
+        reply_problem(reply, 400, "malformed",
+                      "X-Ticket-Bind is longer than 4096 bytes");
         return false;
     case PASS_EXPIRED:
         reply_problem(reply, 410, "pass_expired",

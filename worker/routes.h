@@ -11,6 +11,7 @@
 typedef struct {
     const char *room;
     const char *pass;
+    const char *bind;
     const char *content_type;
 } request_headers_t;
 

@@ -99,4 +99,20 @@ const char *const statement_text[STATEMENTS] = {
     /* (hold) */
     [STATEMENT_MARK_RELEASED] =
         "UPDATE hold SET state = 'released' WHERE id = ? AND state = 'active'",
+
+    /* () -> room */
+    [STATEMENT_ROOMS] = "SELECT DISTINCT room FROM performance",
+
+    /*
+     * (room) -> seats that can be had, milliseconds until the next hold runs
+     * out.  One pass over the seats, by the primary key: an index on the state
+     * is no faster while most seats are free, and none is kept.
+     */
+    [STATEMENT_STOCK] =
+        "SELECT COALESCE(SUM(" TAKEABLE "), 0), "
+        "TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(3), "
+        "MIN(IF(state = 'held' AND expires_at > UTC_TIMESTAMP(3), "
+        "expires_at, NULL))) DIV 1000 "
+        "FROM performance p JOIN seat s ON s.performance_id = p.id "
+        "WHERE p.room = ?",
 };

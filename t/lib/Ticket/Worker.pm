@@ -14,7 +14,8 @@ use Ticket::Token ();
 
 # Options: dir (an existing directory), db (a Ticket::MariaDB), name (default
 # worker), token_keys (a key file; made when not given), config (a hash that
-# adds keys to the configuration, or replaces or with undef removes them).
+# adds keys to the configuration, or replaces or with undef removes them),
+# redis (a hash with the keys of the section [redis]; none without).
 sub new {
     my ($class, %args) = @_;
     return $class->prepare(%args)->start;
@@ -38,9 +39,14 @@ sub prepare {
         %{$args{config} // {}},
     );
     $self->{listen} = $config{listen};
-    Ticket::MariaDB::write_secret($self->{conf},
-        map { "$_ = $config{$_}\n" } grep { defined $config{$_} } sort keys %config);
+    Ticket::MariaDB::write_secret($self->{conf}, _lines(%config),
+        $args{redis} ? ("[redis]\n", _lines(%{$args{redis}})) : ());
     return $self;
+}
+
+sub _lines {
+    my (%keys) = @_;
+    return map { "$_ = $keys{$_}\n" } grep { defined $keys{$_} } sort keys %keys;
 }
 
 # Writes a key file, of the worker's secret if nothing else is given, and
@@ -89,6 +95,13 @@ sub ask {
 sub request {
     my ($self, $number, $method, $path, $body) = @_;
     return [$method, $path, [$self->headers(number => $number)], $body];
+}
+
+# The value of a metric that has no labels; undef when it is not there.
+sub metric {
+    my ($self, $name) = @_;
+    my ($value) = http($self->target, GET => '/metrics')->{body} =~ /^ticket_worker_$name (\S+)$/m;
+    return $value;
 }
 
 # A request to hold seats.
