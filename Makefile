@@ -5,6 +5,7 @@
 #   make test     builds and runs all tests; SANITIZE=1 with sanitizers
 #   make module   only the nginx module;       make worker  only the worker
 #   make install  module, worker and pages, below DESTDIR
+#   make bench-line  a line of ten million numbers: right, and how fast
 #   make lint     format and static checks
 #   make deps     only installs what is missing
 #   make clean    removes what was built
@@ -33,7 +34,7 @@ CFLAGS := -std=gnu11 -g -Wall -Wextra -Werror $(HARDENING)
 CORE   := $(patsubst %.c,$(BUILD)/%.o,$(wildcard core/*.c))
 UNITS  := $(patsubst %.c,$(BUILD)/%,$(wildcard t/unit/*.c))
 
-.PHONY: all run up down test deps build module worker units browser install lint clean
+.PHONY: all run up down test deps build module worker units bench-line browser install lint clean
 
 all: deps build
 
@@ -67,6 +68,9 @@ worker:
 
 units: $(UNITS)
 
+bench-line: module $(BUILD)/t/bench/line_bench
+	@exec scripts/bench-line
+
 # What drives Chromium in the tests of the pages.
 browser: node_modules/.package-lock.json
 	@:
@@ -79,13 +83,17 @@ $(BUILD)/t/unit/%: $(BUILD)/t/unit/%.o $(CORE)
 	@echo "link $@"
 	@$(CC) $(LINK) -o $@ $^ -lcmocka -lnettle -lcrypto -lm
 
+$(BUILD)/t/bench/%: $(BUILD)/t/bench/%.o $(CORE)
+	@echo "link $@"
+	@$(CC) $(LINK) -o $@ $^ -lnettle -lm
+
 # Depends on this file too: its flags are part of the result.
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	@echo "cc $@"
 	@$(CC) $(CFLAGS) -Icore -MMD -MP -c -o $@ $<
 
--include $(CORE:.o=.d) $(UNITS:=.d)
+-include $(CORE:.o=.d) $(UNITS:=.d) $(BUILD)/t/bench/line_bench.d
 
 .SECONDARY:
 .DELETE_ON_ERROR:

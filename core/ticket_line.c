@@ -2,18 +2,33 @@
  * The arithmetic of the line; see ticket_line.h for how it is kept.
  */
 #include <endian.h>
-#include <math.h>
 #include <string.h>
 
 #include "ticket_line.h"
 
 #define BLOCK_WORDS (TICKET_SEG_WORDS / TICKET_SEG_BLOCKS)
 
-#define POLL_NEAR_MS 1000  /* at the front of the line */
-#define POLL_FAR_MS  30000 /* at its end */
-#define POLL_STEP_MS 10    /* more for each visitor ahead */
+/*
+ * A stamp is the time of a poll in sixteenths of a second, modulo 256; 0 is
+ * none.  Of its age, 0 to 255, the ages up to STALE are told apart; from there
+ * to AHEAD is what a sweep must not miss, so that none comes round unswept;
+ * the last few are those of processes whose clock is a little ahead.
+ */
+#define STAMPS_PER_S 16
+#define STALE        (TICKET_GAP_MAX_MS * STAMPS_PER_S / 1000)
+#define AHEAD        252
 
-static const ticket_seg_t *get_seg(const ticket_line_t *line, size_t seg)
+#define SWEEP_EVERY_MS (TICKET_SWEEP_MS / 2)
+#define SWEEP_LATE_MS  (TICKET_SWEEP_MS + 250)
+#define SWEEP_WORDS    8
+#define STAMP_WORDS    (TICKET_SEG_BITS / sizeof(uint64_t))
+#define SWEPT_S        60 /* without a poll: a segment has no stamp left */
+
+_Static_assert(STALE * 1000 == TICKET_GAP_MAX_MS * STAMPS_PER_S &&
+                   (AHEAD - STALE) * 1000 / STAMPS_PER_S > SWEEP_LATE_MS,
+               "a stamp may come round before it is swept");
+
+static ticket_seg_t *get_seg(const ticket_line_t *line, size_t seg)
 {
     return __atomic_load_n(&line->seg[seg], __ATOMIC_ACQUIRE);
 }
@@ -165,6 +180,7 @@ ticket_view_t *ticket_line_begin(ticket_line_t *line)
 {
     int spare = spare_copy(line);
 
+    line->counted = 0;
     line->view[spare] = line->view[!spare];
 
     for (size_t i = 0; i < TICKET_SEGS_MAX; i++) {
@@ -181,6 +197,8 @@ ticket_view_t *ticket_line_begin(ticket_line_t *line)
 
 void ticket_line_clear(ticket_line_t *line)
 {
+    line->counted = 0;
+
     for (size_t i = 0; i < TICKET_SEGS_MAX; i++) {
         if (line->seg[i] != NULL) {
             memset(line->seg[i]->bits->waiting[spare_copy(line)], 0,
@@ -200,6 +218,7 @@ int ticket_line_put(ticket_line_t *line, size_t seg, const void *bytes,
     unsigned char *to =
         (unsigned char *)line->seg[seg]->bits->waiting[spare_copy(line)];
 
+    line->counted = 0;
     memcpy(to, bytes, len);
     memset(to + len, 0, TICKET_SEG_BYTES - len);
 
@@ -224,7 +243,7 @@ static uint32_t count_segment(ticket_seg_t *seg, int copy, uint32_t total)
     return total + count;
 }
 
-void ticket_line_publish(ticket_line_t *line)
+uint32_t ticket_line_count(ticket_line_t *line)
 {
     int spare = spare_copy(line);
     uint32_t total = 0;
@@ -236,6 +255,17 @@ void ticket_line_publish(ticket_line_t *line)
     }
 
     line->view[spare].waiting = total;
+    line->counted = 1;
+
+    return total;
+}
+
+void ticket_line_publish(ticket_line_t *line)
+{
+    if (!line->counted) {
+        ticket_line_count(line);
+    }
+
     __atomic_store_n(&line->gen, line->gen + 1, __ATOMIC_RELEASE);
 }
 
@@ -288,35 +318,133 @@ void ticket_line_delivered(ticket_line_t *line, size_t seg,
     }
 }
 
-int ticket_eta(uint32_t ahead, uint32_t served, uint64_t served_ms,
-               ticket_eta_t *eta)
+static unsigned char units(uint64_t now_ms)
 {
-    if (served == 0 || served_ms == 0) {
-        return -1;
+    return (unsigned char)(now_ms * STAMPS_PER_S / 1000);
+}
+
+/* Never 0; a sixteenth of a second too old where it would be. */
+static unsigned char stamp_of(uint64_t now_ms)
+{
+    return units(now_ms) ? units(now_ms) : 255;
+}
+
+static unsigned age_of(unsigned char stamp, uint64_t now_ms)
+{
+    unsigned char age = (unsigned char)(units(now_ms) - stamp);
+
+    return age < AHEAD ? age : 0;
+}
+
+static int sweep_is_late(const ticket_line_t *line, uint64_t now_ms)
+{
+    uint64_t swept = __atomic_load_n(&line->swept_ms, __ATOMIC_RELAXED);
+
+    return swept == 0 || (now_ms > swept && now_ms - swept > SWEEP_LATE_MS);
+}
+
+/*
+ * Stamps are single bytes, read and written whole and each for itself, so
+ * that no order among them is needed.  Two polls of a number at once may both
+ * pass: each then stamps the same time.  A sweep that meets a poll may remove
+ * the stamp just made: the next poll passes, too.  A race so lets a poll pass,
+ * and never refuses one that is not too early.
+ */
+uint32_t ticket_line_early(ticket_line_t *line, uint64_t number,
+                           uint64_t now_ms, uint32_t gap_ms)
+{
+    if (number > TICKET_NUMBER_MAX || sweep_is_late(line, now_ms)) {
+        return 0;
     }
 
-    double seconds = (double)served_ms / 1000 * ((double)ahead + 1) / served;
-    double spread = 2 / sqrt((double)served);
-    double max = spread < 0.9 ? seconds / (1 - spread) : seconds * 10;
+    ticket_seg_t *seg = get_seg(line, ticket_seg_of(number));
+    if (seg == NULL) {
+        return 0;
+    }
 
-    eta->min = (uint32_t)fmin(seconds / (1 + spread), UINT32_MAX);
-    eta->max = (uint32_t)fmin(ceil(max), UINT32_MAX);
+    unsigned char *stamp =
+        (unsigned char *)seg->bits->stamp + number % TICKET_SEG_BITS;
+    unsigned char last = __atomic_load_n(stamp, __ATOMIC_RELAXED);
+
+    if (last != 0) {
+        uint32_t passed = age_of(last, now_ms) * 1000 / STAMPS_PER_S;
+        uint32_t step = 1000 / STAMPS_PER_S + 1;
+
+        if (passed + step <= gap_ms) {
+            return gap_ms - passed + step;
+        }
+    }
+
+    __atomic_store_n(stamp, stamp_of(now_ms), __ATOMIC_RELAXED);
+
+    uint64_t second = now_ms / 1000 + 1;
+    if (__atomic_load_n(&seg->stamped_s, __ATOMIC_RELAXED) != second) {
+        __atomic_store_n(&seg->stamped_s, second, __ATOMIC_RELAXED);
+    }
 
     return 0;
 }
 
-uint32_t ticket_poll_after(uint32_t ahead, uint64_t liveness_ms,
-                           uint32_t random)
+/*
+ * Removes the stale ones among the stamps of eight words, byte by byte: a word
+ * written back could bring back a neighbour's old stamp.
+ */
+static void sweep_block(uint64_t *words, unsigned char now)
 {
-    uint64_t after = POLL_NEAR_MS + (uint64_t)POLL_STEP_MS * ahead;
+    unsigned char stale[SWEEP_WORDS * sizeof(uint64_t)], any = 0;
 
-    if (after > POLL_FAR_MS) {
-        after = POLL_FAR_MS;
+    for (size_t i = 0; i < SWEEP_WORDS; i++) {
+        uint64_t word = load_word(&words[i]);
+
+        memcpy(stale + i * sizeof(word), &word, sizeof(word));
     }
 
-    if (after > liveness_ms / 4) {
-        after = liveness_ms / 4;
+    for (size_t i = 0; i < sizeof(stale); i++) {
+        unsigned char age = (unsigned char)(now - stale[i]);
+
+        stale[i] = (stale[i] != 0) & (age >= STALE) & (age < AHEAD);
+        any |= stale[i];
     }
 
-    return (uint32_t)(after * 3 / 4 + after / 2 * (random % 1024) / 1024);
+    for (size_t i = 0; any && i < sizeof(stale); i++) {
+        if (stale[i]) {
+            __atomic_store_n((unsigned char *)words + i, 0, __ATOMIC_RELAXED);
+        }
+    }
+}
+
+/* Sweeps that came too late cannot tell old from new, and forget all. */
+void ticket_line_sweep(ticket_line_t *line, uint64_t now_ms)
+{
+    int late = sweep_is_late(line, now_ms);
+    uint64_t second = now_ms / 1000 + 1;
+
+    if (!late && now_ms < line->swept_ms + SWEEP_EVERY_MS) {
+        return;
+    }
+
+    for (size_t i = 0; i < TICKET_SEGS_MAX; i++) {
+        ticket_seg_t *seg = line->seg[i];
+
+        if (seg == NULL) {
+            continue;
+        }
+
+        uint64_t last = __atomic_load_n(&seg->stamped_s, __ATOMIC_RELAXED);
+
+        if (last == 0 || (!late && last + SWEPT_S < second)) {
+            continue;
+        }
+
+        if (late) {
+            memset(seg->bits->stamp, 0, sizeof(seg->bits->stamp));
+            continue;
+        }
+
+        for (size_t j = 0; j < STAMP_WORDS; j += SWEEP_WORDS) {
+            sweep_block(&seg->bits->stamp[j], units(now_ms));
+        }
+    }
+
+    __atomic_store_n(&line->swept_ms, now_ms, __ATOMIC_RELEASE);
 }

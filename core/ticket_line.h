@@ -22,22 +22,27 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "ticket_pace.h"
+
 #define TICKET_SEG_BITS   32768
 #define TICKET_SEG_BYTES  (TICKET_SEG_BITS / 8)
 #define TICKET_SEG_WORDS  (TICKET_SEG_BITS / 64)
 #define TICKET_SEG_BLOCKS (TICKET_SEG_BITS / 512)
 #define TICKET_SEGS_MAX   1024
+#define TICKET_SWEEP_MS   4000
 /* The highest number that can be issued within an epoch. */
 #define TICKET_NUMBER_MAX ((uint64_t)TICKET_SEGS_MAX * TICKET_SEG_BITS - 1)
 
-/* Memory for the bits of one segment: both copies of waiting, and polled. */
+/* Memory of one segment: both copies of waiting, polled, and when it was. */
 typedef struct {
     uint64_t waiting[2][TICKET_SEG_WORDS];
     uint64_t polled[TICKET_SEG_WORDS];
+    uint64_t stamp[TICKET_SEG_BITS / 8]; /* bytes; see ticket_line_early */
 } ticket_bits_t;
 
 typedef struct {
     ticket_bits_t *bits;
+    uint64_t stamped_s;                  /* the last stamp, roughly; 0: none */
     uint32_t before[2];                  /* waiting in lower segments */
     uint16_t rank[2][TICKET_SEG_BLOCKS]; /* waiting in lower blocks */
 } ticket_seg_t;
@@ -53,13 +58,21 @@ typedef struct {
     uint32_t sessions;   /* sessions in being */
     uint32_t calls;      /* called and not yet claimed */
     uint32_t waiting;    /* bits set in the waiting bitmap */
-    uint32_t served;     /* called during the last served_ms */
-    uint64_t served_ms;
+    ticket_speed_t speed;
+    uint64_t begun;      /* sessions ever begun in the epoch */
+    uint64_t missed;     /* calls never claimed in the epoch */
+    uint32_t rate;       /* in force, 0: none */
+    uint8_t mode;        /* ticket_mode_t */
+    uint8_t paused;
+    uint8_t sold_out;
+    uint8_t settling;    /* Redis waits for what the nodes know */
 } ticket_view_t;
 
 typedef struct {
     uint64_t gen; /* view[gen & 1] is the one to read */
     ticket_view_t view[2];
+    uint64_t swept_ms; /* last sweep of the stamps; 0: none yet */
+    int counted;       /* of the writer: view[~gen & 1] is */
     ticket_seg_t *seg[TICKET_SEGS_MAX]; /* set once, never taken back */
 } ticket_line_t;
 
@@ -71,12 +84,6 @@ typedef struct {
     int in_line;      /* its bit was set at the last exchange */
     int called;       /* at or below the boundary and not in line */
 } ticket_place_t;
-
-/* Both ends in seconds. */
-typedef struct {
-    uint32_t min;
-    uint32_t max;
-} ticket_eta_t;
 
 /* Index of a number's segment; the number is at most TICKET_NUMBER_MAX. */
 static inline size_t ticket_seg_of(uint64_t number)
@@ -112,12 +119,15 @@ void ticket_line_view(const ticket_line_t *line, ticket_view_t *view);
  * Writer, one at a time (the caller holds a lock for it): begin copies the
  * line as it is and returns the view to fill; clear empties the copied
  * bitmap; put replaces the waiting bits of one segment, whose memory must be
- * attached, by len bytes and zeros; publish counts and shows it all at once.
+ * attached, by len bytes and zeros; count returns how many then wait, and
+ * notes it in the view; publish counts, unless that was done, and shows it all
+ * at once.
  */
 ticket_view_t *ticket_line_begin(ticket_line_t *line);
 void ticket_line_clear(ticket_line_t *line);
 int ticket_line_put(ticket_line_t *line, size_t seg, const void *bytes,
                     size_t len);
+uint32_t ticket_line_count(ticket_line_t *line);
 void ticket_line_publish(ticket_line_t *line);
 
 /*
@@ -134,20 +144,23 @@ void ticket_line_delivered(ticket_line_t *line, size_t seg,
                            size_t len);
 
 /*
- * Time until "ahead" visitors and then this one are called, from the calls
- * counted in a stretch of time.  Calls are taken as a Poisson count, whose
- * deviation is its root: the range is two of them to either side.  Returns
- * -1 when nothing was called in that time.
+ * Is this poll too early?  0: no, and its time is kept; else milliseconds
+ * after which it will not be.  gap_ms is the least time between two polls, at
+ * most TICKET_GAP_MAX_MS, see ticket_poll_gap; now_ms the node's monotonic
+ * clock.  Only of visitors who were told what ticket_poll_after says: a poll
+ * that was told less is not asked about.  Rounds in the visitor's favour, by up
+ * to an eighth of a second.  Numbers without memory, and all while sweeps are
+ * overdue, are never too early.  Safe from many processes at once, without a
+ * lock.
  */
-int ticket_eta(uint32_t ahead, uint32_t served, uint64_t served_ms,
-               ticket_eta_t *eta);
+uint32_t ticket_line_early(ticket_line_t *line, uint64_t number,
+                           uint64_t now_ms, uint32_t gap_ms);
 
 /*
- * Milliseconds until the next poll: grows with the distance from the front,
- * stays well below the liveness time, and is spread by a quarter to either
- * side with the help of any random number.
+ * Forgets the times of polls that cannot be too early any more.  Called by
+ * one process at a time, at least every TICKET_SWEEP_MS; calls in between
+ * cost nothing.
  */
-uint32_t ticket_poll_after(uint32_t ahead, uint64_t liveness_ms,
-                           uint32_t random);
+void ticket_line_sweep(ticket_line_t *line, uint64_t now_ms);
 
 #endif

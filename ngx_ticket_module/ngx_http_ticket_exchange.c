@@ -11,9 +11,29 @@
 #include "ngx_http_ticket_script.h"
 
 
+#define NGX_HTTP_TICKET_TICK         50     /* ms, at most */
+#define NGX_HTTP_TICKET_PACE         80     /* ms between two calls, at least */
 #define NGX_HTTP_TICKET_LEASE        2000   /* ms */
 #define NGX_HTTP_TICKET_IDLE         60     /* s without a visit */
-#define NGX_HTTP_TICKET_SAMPLE       4000   /* ms between two samples */
+
+
+/* An exchange's own values in the answer; lua/exchange.lua lists them. */
+
+#define NGX_HTTP_TICKET_V_LIFE       0
+#define NGX_HTTP_TICKET_V_VERSION    1
+#define NGX_HTTP_TICKET_V_SESSIONS   2
+#define NGX_HTTP_TICKET_V_CALLS      3
+#define NGX_HTTP_TICKET_V_TOTAL      4
+#define NGX_HTTP_TICKET_V_SETTLING   5
+#define NGX_HTTP_TICKET_V_STOCK      6
+#define NGX_HTTP_TICKET_V_BEGUN      7
+#define NGX_HTTP_TICKET_V_MISSED     8
+#define NGX_HTTP_TICKET_V_SET_VER    9
+#define NGX_HTTP_TICKET_V_SET        10
+#define NGX_HTTP_TICKET_V_HELD       11
+#define NGX_HTTP_TICKET_V_DRAWN      12
+#define NGX_HTTP_TICKET_V_KEY        13
+#define NGX_HTTP_TICKET_V_SEGMENTS   14
 
 
 /* Polls of one segment on their way. */
@@ -33,24 +53,31 @@ typedef struct {
     ngx_http_ticket_subject_t     subject;
     ngx_array_t                   parcels;
     uint64_t                      version;
+    ngx_msec_t                    began;
     unsigned                      resend:1;
 } ngx_http_ticket_exchange_t;
 
 
 static void ngx_http_ticket_tick(ngx_event_t *ev);
 static ngx_int_t ngx_http_ticket_lease(ngx_http_ticket_shared_t *sh);
-static void ngx_http_ticket_exchange_all(ngx_http_ticket_main_conf_t *mcf);
-static ngx_int_t ngx_http_ticket_is_due(
+static void ngx_http_ticket_exchange_due(ngx_http_ticket_main_conf_t *mcf);
+static ngx_uint_t ngx_http_ticket_is_due(
     ngx_http_ticket_instance_t *instance);
 static void ngx_http_ticket_exchange(ngx_http_ticket_main_conf_t *mcf,
-    ngx_http_ticket_instance_t *instance);
+    ngx_http_ticket_instance_t *instance, ngx_uint_t deliver);
 static ngx_int_t ngx_http_ticket_collect(ngx_http_ticket_exchange_t *exchange);
 static ngx_int_t ngx_http_ticket_deliver(ngx_http_ticket_exchange_t *exchange);
 static void ngx_http_ticket_exchanged(redisReply *reply, void *data);
+static void ngx_http_ticket_resend(ngx_http_ticket_exchange_t *exchange,
+    ngx_http_ticket_answer_t *answer);
 static void ngx_http_ticket_apply(ngx_http_ticket_exchange_t *exchange,
     ngx_http_ticket_answer_t *answer);
-static void ngx_http_ticket_sample(ngx_http_ticket_instance_t *instance,
-    uint64_t total, ticket_view_t *view);
+static void ngx_http_ticket_apply_policy(ngx_http_ticket_exchange_t *exchange,
+    ngx_http_ticket_answer_t *answer, ticket_view_t *view);
+static void ngx_http_ticket_apply_draw(ngx_http_ticket_exchange_t *exchange,
+    ngx_http_ticket_answer_t *answer, ngx_uint_t i);
+static void ngx_http_ticket_sample(ngx_http_ticket_exchange_t *exchange,
+    ngx_http_ticket_answer_t *answer, ticket_view_t *view);
 
 
 void
@@ -66,7 +93,7 @@ ngx_http_ticket_exchange_init(ngx_cycle_t *cycle,
     ev->log = cycle->log;
     ev->cancelable = 1;
 
-    ngx_add_timer(ev, mcf->interval / 2);
+    ngx_add_timer(ev, ngx_min(mcf->interval / 2, NGX_HTTP_TICKET_TICK));
 }
 
 
@@ -101,19 +128,19 @@ ngx_http_ticket_tick(ngx_event_t *ev)
     ngx_http_ticket_redis_tick(process->redis);
     ngx_http_ticket_send_joins(mcf);
 
+    ngx_http_ticket_draw_tick(mcf);
+    (void) ngx_http_ticket_is_doubtful(zone);
+
     if (ngx_exiting) {
         (void) ngx_atomic_cmp_set(&zone->sh->lease_owner, ngx_pid, 0);
 
     } else if (process->exchanges == 0
-               && ngx_current_msec - process->exchanged
-                  >= mcf->interval - mcf->interval / 4
                && ngx_http_ticket_lease(zone->sh) == NGX_OK)
     {
-        process->exchanged = ngx_current_msec;
-        ngx_http_ticket_exchange_all(mcf);
+        ngx_http_ticket_exchange_due(mcf);
     }
 
-    ngx_add_timer(ev, mcf->interval / 2);
+    ngx_add_timer(ev, ngx_min(mcf->interval / 2, NGX_HTTP_TICKET_TICK));
 }
 
 
@@ -145,22 +172,37 @@ ngx_http_ticket_lease(ngx_http_ticket_shared_t *sh)
 }
 
 
+/*
+ * Who polled is delivered once an interval.  Where a rate paces the calls,
+ * exchanges in between deliver nothing and only call.
+ */
+
 static void
-ngx_http_ticket_exchange_all(ngx_http_ticket_main_conf_t *mcf)
+ngx_http_ticket_exchange_due(ngx_http_ticket_main_conf_t *mcf)
 {
-    ngx_uint_t                   i;
+    ngx_uint_t                   i, deliver, pace;
     ngx_http_ticket_zone_t      *zone;
+    ngx_http_ticket_process_t   *process;
     ngx_http_ticket_instance_t  *instance;
 
     zone = mcf->zone->data;
+    process = mcf->process;
 
-    for (i = 0; i < NGX_HTTP_TICKET_BUCKETS; i++) {
-        for (instance = zone->sh->bucket[i];
-             instance;
-             instance = instance->next)
-        {
-            if (ngx_http_ticket_is_due(instance)) {
-                ngx_http_ticket_exchange(mcf, instance);
+    deliver = ngx_current_msec - process->exchanged
+              >= mcf->interval - mcf->interval / 4;
+
+    pace = ngx_current_msec - process->paced >= NGX_HTTP_TICKET_PACE;
+
+    if (deliver) {
+        process->exchanged = ngx_current_msec;
+    }
+
+    if (deliver || pace) {
+        process->paced = ngx_current_msec;
+
+        ngx_http_ticket_each(zone, i, instance) {
+            if (deliver ? ngx_http_ticket_is_due(instance) : instance->paced) {
+                ngx_http_ticket_exchange(mcf, instance, deliver);
             }
         }
     }
@@ -172,7 +214,7 @@ ngx_http_ticket_exchange_all(ngx_http_ticket_main_conf_t *mcf)
  * that those who left are forgotten.
  */
 
-static ngx_int_t
+static ngx_uint_t
 ngx_http_ticket_is_due(ngx_http_ticket_instance_t *instance)
 {
     ticket_view_t  view;
@@ -189,20 +231,14 @@ ngx_http_ticket_is_due(ngx_http_ticket_instance_t *instance)
 
 static void
 ngx_http_ticket_exchange(ngx_http_ticket_main_conf_t *mcf,
-    ngx_http_ticket_instance_t *instance)
+    ngx_http_ticket_instance_t *instance, ngx_uint_t deliver)
 {
-    u_char                      *colon;
-    ngx_str_t                    name;
     ngx_pool_t                  *pool;
     ticket_view_t                view;
     ngx_http_ticket_room_t      *room;
     ngx_http_ticket_exchange_t  *exchange;
 
-    name.data = instance->name;
-    colon = ngx_strlchr(name.data, name.data + instance->len, ':');
-    name.len = colon ? (size_t) (colon - name.data) : instance->len;
-
-    room = ngx_http_ticket_find_room(mcf, &name);
+    room = ngx_http_ticket_room_of(mcf, instance);
     if (room == NULL) {
         return;
     }
@@ -234,7 +270,9 @@ ngx_http_ticket_exchange(ngx_http_ticket_main_conf_t *mcf,
         exchange->version = view.version;
     }
 
-    if (ngx_http_ticket_collect(exchange) != NGX_OK
+    exchange->began = ngx_current_msec;
+
+    if ((deliver && ngx_http_ticket_collect(exchange) != NGX_OK)
         || ngx_http_ticket_deliver(exchange) != NGX_OK)
     {
         ngx_http_ticket_count(instance, NGX_HTTP_TICKET_N_EXCHANGES_FAILED);
@@ -298,7 +336,7 @@ ngx_http_ticket_deliver(ngx_http_ticket_exchange_t *exchange)
     ngx_uint_t                 i, n;
     ngx_http_ticket_parcel_t  *parcel;
 
-    n = 1 + 3 * exchange->parcels.nelts;
+    n = 2 + 3 * exchange->parcels.nelts;
     parcel = exchange->parcels.elts;
 
     arg = ngx_palloc(exchange->pool, n * sizeof(ngx_str_t));
@@ -307,21 +345,18 @@ ngx_http_ticket_deliver(ngx_http_ticket_exchange_t *exchange)
         return NGX_ERROR;
     }
 
-    arg[0].data = p;
-    p = ngx_sprintf(p, "%uL", exchange->version);
-    arg[0].len = p - arg[0].data;
+    p = ngx_http_ticket_uint_arg(exchange->version, p, &arg[0]);
+    p = ngx_http_ticket_uint_arg(
+            ngx_http_ticket_drawing(exchange->subject.mcf,
+                                    exchange->subject.instance),
+            p, &arg[1]);
 
     for (i = 0; i < exchange->parcels.nelts; i++) {
-        arg[3 * i + 1].data = p;
-        p = ngx_sprintf(p, "%uz", parcel[i].index);
-        arg[3 * i + 1].len = p - arg[3 * i + 1].data;
+        p = ngx_http_ticket_uint_arg(parcel[i].index, p, &arg[3 * i + 2]);
+        p = ngx_http_ticket_uint_arg(parcel[i].offset, p, &arg[3 * i + 3]);
 
-        arg[3 * i + 2].data = p;
-        p = ngx_sprintf(p, "%uz", parcel[i].offset);
-        arg[3 * i + 2].len = p - arg[3 * i + 2].data;
-
-        arg[3 * i + 3].data = parcel[i].bits;
-        arg[3 * i + 3].len = parcel[i].len;
+        arg[3 * i + 4].data = parcel[i].bits;
+        arg[3 * i + 4].len = parcel[i].len;
     }
 
     return ngx_http_ticket_script(NGX_HTTP_TICKET_EXCHANGE,
@@ -352,15 +387,17 @@ ngx_http_ticket_exchanged(redisReply *reply, void *data)
     }
 
     if (ngx_http_ticket_answer_is(&answer, "resend")) {
-
-        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                      "ticket: Redis has lost a part of room \"%*s\", "
-                      "restoring it", instance->len, instance->name);
-
-        instance->resend_life = ngx_http_ticket_answer_uint(&answer, 0);
+        ngx_http_ticket_resend(exchange, &answer);
         goto failed;
     }
 
+    if (!ngx_http_ticket_answer_is(&answer, "ok")
+        || answer.n < NGX_HTTP_TICKET_V_SEGMENTS)
+    {
+        goto failed;
+    }
+
+    ngx_http_ticket_apply_draw(exchange, &answer, NGX_HTTP_TICKET_V_HELD);
     ngx_http_ticket_apply(exchange, &answer);
 
     parcel = exchange->parcels.elts;
@@ -373,6 +410,8 @@ ngx_http_ticket_exchanged(redisReply *reply, void *data)
 
     instance->resend_life = 0;
 
+    ticket_line_sweep(&instance->line, ngx_current_msec);
+
     ngx_http_ticket_count(instance, NGX_HTTP_TICKET_N_EXCHANGES);
     ngx_destroy_pool(exchange->pool);
 
@@ -382,6 +421,36 @@ failed:
 
     ngx_http_ticket_count(instance, NGX_HTTP_TICKET_N_EXCHANGES_FAILED);
     ngx_destroy_pool(exchange->pool);
+}
+
+
+/* Redis wants to hear once more of everybody known to be in line. */
+
+static void
+ngx_http_ticket_resend(ngx_http_ticket_exchange_t *exchange,
+    ngx_http_ticket_answer_t *answer)
+{
+    ngx_atomic_uint_t            held;
+    ngx_http_ticket_instance_t  *instance;
+
+    instance = exchange->subject.instance;
+    held = instance->draw.held;
+
+    ngx_http_ticket_apply_draw(exchange, answer, 1);
+
+    instance->resend_life = ngx_http_ticket_answer_uint(answer, 0);
+
+    if (held == 0 && instance->draw.held != 0) {
+        ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                      "ticket: the draw of room \"%*s\" has been held, "
+                      "%uL took part", instance->len, instance->name,
+                      instance->draw.entries);
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                  "ticket: Redis has lost a part of room \"%*s\", "
+                  "restoring it", instance->len, instance->name);
 }
 
 
@@ -403,7 +472,7 @@ ngx_http_ticket_apply(ngx_http_ticket_exchange_t *exchange,
     zone = exchange->subject.mcf->zone->data;
     line = &instance->line;
 
-    for (i = 6; i + 1 < answer->n; i += 2) {
+    for (i = NGX_HTTP_TICKET_V_SEGMENTS; i + 1 < answer->n; i += 2) {
         seg = ngx_http_ticket_answer_uint(answer, i);
 
         /* in a full zone those who have memory go on */
@@ -417,12 +486,13 @@ ngx_http_ticket_apply(ngx_http_ticket_exchange_t *exchange,
     view = ticket_line_begin(line);
 
     if (view->epoch != answer->epoch
-        || view->life != ngx_http_ticket_answer_uint(answer, 0))
+        || view->life
+           != ngx_http_ticket_answer_uint(answer, NGX_HTTP_TICKET_V_LIFE))
     {
         ticket_line_clear(line);
     }
 
-    for (i = 6; i + 1 < answer->n; i += 2) {
+    for (i = NGX_HTTP_TICKET_V_SEGMENTS; i + 1 < answer->n; i += 2) {
         seg = ngx_http_ticket_answer_uint(answer, i);
         bits = answer->value[i + 1];
 
@@ -434,54 +504,121 @@ ngx_http_ticket_apply(ngx_http_ticket_exchange_t *exchange,
     view->epoch = answer->epoch;
     view->issued = answer->issued;
     view->called = answer->called;
-    view->life = ngx_http_ticket_answer_uint(answer, 0);
-    view->version = ngx_http_ticket_answer_uint(answer, 1);
-    view->sessions = ngx_http_ticket_answer_uint(answer, 2);
-    view->calls = ngx_http_ticket_answer_uint(answer, 3);
+    view->life = ngx_http_ticket_answer_uint(answer, NGX_HTTP_TICKET_V_LIFE);
+    view->version = ngx_http_ticket_answer_uint(answer,
+                                                NGX_HTTP_TICKET_V_VERSION);
+    view->sessions = ngx_http_ticket_answer_uint(answer,
+                                                 NGX_HTTP_TICKET_V_SESSIONS);
+    view->calls = ngx_http_ticket_answer_uint(answer, NGX_HTTP_TICKET_V_CALLS);
     view->fetched_ms = ngx_current_msec;
 
-    ngx_http_ticket_sample(instance, ngx_http_ticket_answer_uint(answer, 4),
-                           view);
+    ngx_http_ticket_apply_policy(exchange, answer, view);
+    ngx_http_ticket_sample(exchange, answer, view);
 
     ticket_line_publish(line);
+
+    instance->paced = (view->rate != 0 && view->waiting != 0);
 
     ngx_shmtx_unlock(&zone->shpool->mutex);
 }
 
 
-/* The estimate is taken from the calls since the oldest sample. */
+/* Under the mutex. */
 
 static void
-ngx_http_ticket_sample(ngx_http_ticket_instance_t *instance, uint64_t total,
-    ticket_view_t *view)
+ngx_http_ticket_apply_policy(ngx_http_ticket_exchange_t *exchange,
+    ngx_http_ticket_answer_t *answer, ticket_view_t *view)
 {
-    ngx_http_ticket_sample_t  *oldest, *latest;
+    ngx_str_t                    set;
+    redisReply                  *stock;
+    ticket_policy_t              policy;
+    ngx_http_ticket_instance_t  *instance;
 
-    oldest = &instance->sample[0];
-    latest = oldest + instance->samples;
+    instance = exchange->subject.instance;
+    policy = exchange->subject.room->policy;
+    set = ngx_http_ticket_answer_text(answer, NGX_HTTP_TICKET_V_SET);
 
-    if (instance->samples && total < latest[-1].total) {
-        instance->samples = 0;
-        latest = oldest;
+    if (set.len <= TICKET_SETTINGS_TEXT_MAX
+        && ticket_policy_apply(&policy, (char *) set.data, set.len) == 0)
+    {
+        instance->changes.version = ngx_http_ticket_answer_uint(answer,
+                                                  NGX_HTTP_TICKET_V_SET_VER);
+        instance->changes.len = set.len;
+        ngx_memcpy(instance->changes.text, set.data, set.len);
     }
 
-    if (instance->samples == 0
-        || ngx_current_msec - latest[-1].at >= NGX_HTTP_TICKET_SAMPLE)
-    {
-        if (instance->samples == NGX_HTTP_TICKET_SAMPLES) {
-            ngx_memmove(oldest, oldest + 1,
-                        (NGX_HTTP_TICKET_SAMPLES - 1)
-                        * sizeof(ngx_http_ticket_sample_t));
-            latest--;
+    stock = answer->value[NGX_HTTP_TICKET_V_STOCK];
 
-        } else {
-            instance->samples++;
+    view->mode = policy.mode;
+    view->paused = policy.paused;
+    view->rate = policy.rate;
+    view->sold_out = (stock->type == REDIS_REPLY_INTEGER
+                      && stock->integer == 0);
+    view->settling = ngx_http_ticket_answer_uint(answer,
+                                                 NGX_HTTP_TICKET_V_SETTLING);
+    view->begun = ngx_http_ticket_answer_uint(answer,
+                                              NGX_HTTP_TICKET_V_BEGUN);
+    view->missed = ngx_http_ticket_answer_uint(answer,
+                                               NGX_HTTP_TICKET_V_MISSED);
+}
+
+
+/* From value i on: when it was held, how many took part, the key. */
+
+static void
+ngx_http_ticket_apply_draw(ngx_http_ticket_exchange_t *exchange,
+    ngx_http_ticket_answer_t *answer, ngx_uint_t i)
+{
+    ngx_int_t                    byte;
+    ngx_str_t                    key;
+    ngx_uint_t                   n;
+    ngx_http_ticket_draw_t       draw;
+
+    draw.held = ngx_http_ticket_answer_uint(answer, i);
+    draw.entries = ngx_http_ticket_answer_uint(answer, i + 1);
+    key = ngx_http_ticket_answer_text(answer, i + 2);
+
+    if (key.len != 2 * TICKET_DRAW_KEY_LEN) {
+        return;
+    }
+
+    for (n = 0; n < TICKET_DRAW_KEY_LEN; n++) {
+        byte = ngx_hextoi(key.data + 2 * n, 2);
+
+        if (byte == NGX_ERROR) {
+            return;
         }
 
-        latest->at = ngx_current_msec;
-        latest->total = total;
+        draw.key[n] = (u_char) byte;
     }
 
-    view->served = (uint32_t) (total - oldest->total);
-    view->served_ms = ngx_current_msec - oldest->at;
+    ngx_http_ticket_learn_draw(exchange->subject.mcf,
+                               exchange->subject.instance, &draw);
+}
+
+
+/* How fast the line moves; the answer's segments are in the view's copy. */
+
+static void
+ngx_http_ticket_sample(ngx_http_ticket_exchange_t *exchange,
+    ngx_http_ticket_answer_t *answer, ticket_view_t *view)
+{
+    ticket_news_t                news;
+    ngx_http_ticket_instance_t  *instance;
+
+    instance = exchange->subject.instance;
+
+    news.now_ms = view->fetched_ms;
+    news.life = view->life;
+    news.liveness_ms = exchange->subject.room->policy.liveness;
+    news.issued = view->issued;
+    news.calls = ngx_http_ticket_answer_uint(answer, NGX_HTTP_TICKET_V_TOTAL);
+    news.waiting = ticket_line_count(&instance->line);
+    news.held = view->settling || view->paused || view->sold_out
+                || view->mode == TICKET_MODE_REJECT
+                || ticket_policy_phase(&exchange->subject.room->policy,
+                                       answer->now)
+                   != TICKET_PHASE_OPEN;
+
+    ticket_pace_sample(&instance->pace, &news, &view->speed);
 }

@@ -34,6 +34,7 @@ static ngx_int_t ngx_http_ticket_gate_set_headers(ngx_http_request_t *r,
     ngx_http_ticket_ctx_t *ctx);
 static ngx_int_t ngx_http_ticket_gate_remove_headers(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_ticket_gate_is_ours(ngx_table_elt_t *header);
+static ngx_uint_t ngx_http_ticket_gate_is_off(ngx_http_ticket_ctx_t *ctx);
 static ngx_int_t ngx_http_ticket_gate_hold_back(ngx_http_request_t *r,
     ngx_http_ticket_ctx_t *ctx);
 static ngx_int_t ngx_http_ticket_gate_page(ngx_http_request_t *r,
@@ -200,6 +201,15 @@ ngx_http_ticket_gate_claimed(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx)
 static ngx_int_t
 ngx_http_ticket_gate_join(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx)
 {
+    ngx_http_ticket_main_conf_t  *mcf;
+
+    mcf = ngx_http_get_module_main_conf(r, ngx_http_ticket_module);
+
+    if (ngx_http_ticket_takes_joins(mcf, ctx) != NGX_OK) {
+        ctx->state = NGX_HTTP_TICKET_CLOSED;
+        return ngx_http_ticket_gate_joined(r, ctx);
+    }
+
     ctx->state = NGX_HTTP_TICKET_REFUSED;
 
     if (r->method == NGX_HTTP_GET && ngx_http_ticket_gate_wants_page(r)) {
@@ -433,12 +443,36 @@ ngx_http_ticket_gate_is_ours(ngx_table_elt_t *header)
 }
 
 
+/* In this mode who has no pass goes through without one. */
+
+static ngx_uint_t
+ngx_http_ticket_gate_is_off(ngx_http_ticket_ctx_t *ctx)
+{
+    ticket_view_t  view;
+
+    if (ctx->instance) {
+        ticket_line_view(&ctx->instance->line, &view);
+
+        if (view.life) {
+            return view.mode == TICKET_MODE_PASSTHROUGH;
+        }
+    }
+
+    return ctx->room->policy.mode == TICKET_MODE_PASSTHROUGH;
+}
+
+
 static ngx_int_t
 ngx_http_ticket_gate_hold_back(ngx_http_request_t *r,
     ngx_http_ticket_ctx_t *ctx)
 {
     ngx_int_t                  rc;
     ngx_http_ticket_problem_e  problem;
+
+    if (ngx_http_ticket_gate_is_off(ctx)) {
+        return ngx_http_ticket_gate_remove_headers(r) == NGX_OK
+               ? NGX_DECLINED : NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
 
     if (ctx->instance) {
         ngx_http_ticket_count(ctx->instance, NGX_HTTP_TICKET_N_HELD_BACK);
@@ -448,10 +482,15 @@ ngx_http_ticket_gate_hold_back(ngx_http_request_t *r,
         return ngx_http_ticket_gate_page(r, ctx);
     }
 
-    problem = (ctx->state == NGX_HTTP_TICKET_UNAVAILABLE)
-              ? NGX_HTTP_TICKET_IS_AWAY : NGX_HTTP_TICKET_NOT_ADMITTED;
+    if (ctx->state == NGX_HTTP_TICKET_CLOSED) {
+        rc = ngx_http_ticket_send_closed(r, ctx);
 
-    rc = ngx_http_ticket_send_problem(r, problem, &ctx->queue_url);
+    } else {
+        problem = (ctx->state == NGX_HTTP_TICKET_UNAVAILABLE)
+                  ? NGX_HTTP_TICKET_IS_AWAY : NGX_HTTP_TICKET_NOT_ADMITTED;
+
+        rc = ngx_http_ticket_send_problem(r, problem, &ctx->queue_url);
+    }
 
     ngx_http_finalize_request(r, rc);
 
@@ -545,7 +584,7 @@ ngx_http_ticket_gate_plain_page(ngx_http_request_t *r,
     }
 
     refresh.data = p;
-    refresh.len = ngx_sprintf(p, "%uD", ngx_http_ticket_refresh(ctx)) - p;
+    refresh.len = ngx_sprintf(p, "%uD", ngx_http_ticket_refresh(r, ctx)) - p;
 
     if (ngx_http_ticket_add_header(r, &key, &refresh) == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;

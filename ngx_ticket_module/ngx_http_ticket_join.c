@@ -34,15 +34,25 @@ static void ngx_http_ticket_give_back(ngx_http_ticket_subject_t *subject,
     uint32_t epoch, uint64_t number);
 static void ngx_http_ticket_given_back(redisReply *reply, void *data);
 static void ngx_http_ticket_joins_failed(ngx_event_t *ev);
-static void ngx_http_ticket_fail_batch(ngx_http_ticket_joins_t *joins);
+static void ngx_http_ticket_end_batch(ngx_http_ticket_joins_t *joins,
+    ngx_http_ticket_state_e state);
 
 
 ngx_int_t
 ngx_http_ticket_join(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx,
     ngx_http_ticket_done_pt done)
 {
-    ngx_http_ticket_op_t     *op;
-    ngx_http_ticket_joins_t  *joins;
+    ngx_http_ticket_op_t         *op;
+    ngx_http_ticket_joins_t      *joins;
+    ngx_http_ticket_main_conf_t  *mcf;
+
+    mcf = ngx_http_get_module_main_conf(r, ngx_http_ticket_module);
+
+    ctx->state = NGX_HTTP_TICKET_CLOSED;
+
+    if (ngx_http_ticket_takes_joins(mcf, ctx) != NGX_OK) {
+        return NGX_OK;
+    }
 
     ctx->state = NGX_HTTP_TICKET_UNAVAILABLE;
 
@@ -170,7 +180,7 @@ ngx_http_ticket_send_batch(ngx_http_ticket_joins_t *joins)
 static void
 ngx_http_ticket_joins_failed(ngx_event_t *ev)
 {
-    ngx_http_ticket_fail_batch(ev->data);
+    ngx_http_ticket_end_batch(ev->data, NGX_HTTP_TICKET_UNAVAILABLE);
 }
 
 
@@ -215,7 +225,7 @@ ngx_http_ticket_joined(redisReply *reply, void *data)
     if (ngx_http_ticket_read_answer(&joins->subject, reply, &answer)
         != NGX_OK)
     {
-        ngx_http_ticket_fail_batch(joins);
+        ngx_http_ticket_end_batch(joins, NGX_HTTP_TICKET_UNAVAILABLE);
         return;
     }
 
@@ -233,13 +243,18 @@ ngx_http_ticket_joined(redisReply *reply, void *data)
         return;
     }
 
+    if (ngx_http_ticket_answer_is(&answer, "closed")) {
+        ngx_http_ticket_end_batch(joins, NGX_HTTP_TICKET_CLOSED);
+        return;
+    }
+
     if (!ngx_http_ticket_answer_is(&answer, "ok")) {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                       "ticket: all numbers of room \"%*s\" are issued, "
                       "reset it", joins->subject.instance->len,
                       joins->subject.instance->name);
 
-        ngx_http_ticket_fail_batch(joins);
+        ngx_http_ticket_end_batch(joins, NGX_HTTP_TICKET_UNAVAILABLE);
         return;
     }
 
@@ -256,7 +271,7 @@ static void
 ngx_http_ticket_give_numbers(ngx_http_ticket_joins_t *joins,
     ngx_http_ticket_answer_t *answer)
 {
-    uint64_t                     from, number, admitted, ends;
+    uint64_t                     from, number, admitted, ends, last;
     ngx_queue_t                 *q;
     ngx_http_request_t          *r;
     ngx_http_ticket_op_t        *op;
@@ -268,6 +283,7 @@ ngx_http_ticket_give_numbers(ngx_http_ticket_joins_t *joins,
     from = ngx_http_ticket_answer_uint(answer, 0);
     admitted = ngx_http_ticket_answer_uint(answer, 1);
     ends = ngx_http_ticket_answer_uint(answer, 2);
+    last = ngx_http_ticket_answer_uint(answer, 3);
 
     (void) ngx_http_ticket_reserve(joins->subject.mcf->zone->data, instance,
                                    from, answer->issued, ngx_cycle->log);
@@ -290,7 +306,7 @@ ngx_http_ticket_give_numbers(ngx_http_ticket_joins_t *joins,
 
             if (number < from + admitted) {
                 if (ngx_http_ticket_give_pass(r, ctx, answer->epoch, number,
-                                              ends)
+                                              ends, last)
                     == NGX_OK)
                 {
                     state = NGX_HTTP_TICKET_ADMITTED;
@@ -300,8 +316,8 @@ ngx_http_ticket_give_numbers(ngx_http_ticket_joins_t *joins,
                                                         number)
                        == NGX_OK)
             {
-                ngx_http_ticket_refresh_place(ctx, number);
-                state = NGX_HTTP_TICKET_WAITING;
+                ngx_http_ticket_refresh_place(joins->subject.mcf, ctx);
+                state = ctx->state;
             }
 
             ngx_http_ticket_count(instance, NGX_HTTP_TICKET_N_JOINS);
@@ -328,7 +344,9 @@ ngx_http_ticket_give_back(ngx_http_ticket_subject_t *subject, uint32_t epoch,
     u_char      buf[2 * NGX_INT64_LEN];
     ngx_str_t   arg[2];
 
-    ngx_http_ticket_token_args(epoch, number, buf, arg);
+    ngx_http_ticket_uint_arg(ngx_http_ticket_place(subject->instance, number),
+                             ngx_http_ticket_uint_arg(epoch, buf, &arg[0]),
+                             &arg[1]);
 
     (void) ngx_http_ticket_script(NGX_HTTP_TICKET_LEAVE, subject,
                                   ngx_http_ticket_given_back, NULL, 2, arg);
@@ -343,8 +361,11 @@ ngx_http_ticket_given_back(redisReply *reply, void *data)
 }
 
 
+/* Nobody in it is given a number. */
+
 static void
-ngx_http_ticket_fail_batch(ngx_http_ticket_joins_t *joins)
+ngx_http_ticket_end_batch(ngx_http_ticket_joins_t *joins,
+    ngx_http_ticket_state_e state)
 {
     ngx_queue_t           *q;
     ngx_http_ticket_op_t  *op;
@@ -358,7 +379,7 @@ ngx_http_ticket_fail_batch(ngx_http_ticket_joins_t *joins)
         ngx_http_ticket_count(joins->subject.instance,
                               NGX_HTTP_TICKET_N_JOINS_FAILED);
 
-        ngx_http_ticket_complete(op, NGX_HTTP_TICKET_UNAVAILABLE);
+        ngx_http_ticket_complete(op, state);
     }
 
     /* those that came meanwhile go with the next tick */

@@ -56,13 +56,6 @@ static ngx_http_ticket_metric_t  ngx_http_ticket_gauges[] = {
     (sizeof(ngx_http_ticket_gauges) / sizeof(ngx_http_ticket_metric_t))
 
 
-#define ngx_http_ticket_each(zone, i, instance)                               \
-    for (i = 0; i < NGX_HTTP_TICKET_BUCKETS; i++)                             \
-        for (instance = (zone)->sh->bucket[i];                                \
-             instance;                                                        \
-             instance = instance->next)
-
-
 ngx_int_t
 ngx_http_ticket_metrics_handler(ngx_http_request_t *r)
 {

@@ -291,6 +291,7 @@ ngx_http_ticket_init_process(ngx_cycle_t *cycle)
     }
 
     ngx_queue_init(&process->joins);
+    ngx_queue_init(&process->draws);
 
     mcf->process = process;
     zone = mcf->zone->data;

@@ -19,22 +19,21 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include <ticket_draw.h>
 #include <ticket_token.h>
 #include <ticket_line.h>
+#include <ticket_policy.h>
 
 #include "ngx_http_ticket_redis.h"
 
 
-/* A room: the policy, as configured.  Zero slots or rate: no such limit. */
+/* A room: its policy as configured, and the same as text for Redis. */
 
 typedef struct {
     ngx_str_t                          name;
-    ngx_uint_t                         slots;
-    ngx_uint_t                         rate;
-    ngx_msec_t                         per;
-    ngx_msec_t                         session;
-    ngx_msec_t                         claim;
-    ngx_msec_t                         liveness;
+    ticket_policy_t                    policy;
+    ngx_str_t                          text;
+    ngx_uint_t                         early;    /* refuse polls too early */
 } ngx_http_ticket_room_t;
 
 
@@ -72,14 +71,29 @@ typedef struct {
 } ngx_http_ticket_known_t;
 
 
-/* Calls ever made, by time: what the estimate is taken from. */
-
-#define NGX_HTTP_TICKET_SAMPLES        16
+/*
+ * Settings changed at run time, as the last exchange brought them; restored
+ * in Redis when it has lost them.  Guarded by the zone's mutex.
+ */
 
 typedef struct {
-    ngx_msec_t                         at;
-    uint64_t                           total;
-} ngx_http_ticket_sample_t;
+    uint64_t                           version;
+    size_t                             len;
+    u_char                             text[TICKET_SETTINGS_TEXT_MAX];
+} ngx_http_ticket_changes_t;
+
+
+/*
+ * The draw: a key that this node proposes, until an exchange brings the one
+ * that counts.  Written by the exchanging process, "held" last; read without
+ * a lock.
+ */
+
+typedef struct {
+    ngx_atomic_t                       held;     /* Unix ms; 0: not yet */
+    uint64_t                           entries;
+    u_char                             key[TICKET_DRAW_KEY_LEN];
+} ngx_http_ticket_draw_t;
 
 
 /*
@@ -96,19 +110,27 @@ struct ngx_http_ticket_instance_s {
     u_char                             name[TICKET_ROOM_MAX];
 
     ngx_http_ticket_known_t            known;
+    ngx_http_ticket_changes_t          changes;
+    ngx_http_ticket_draw_t             draw;
     ngx_atomic_t                       active;  /* last visit, ngx_time() */
     ngx_atomic_t                       counter[NGX_HTTP_TICKET_N_LAST];
 
     /* of the exchanging process alone */
-    ngx_http_ticket_sample_t           sample[NGX_HTTP_TICKET_SAMPLES];
-    ngx_uint_t                         samples;
+    ticket_pace_t                      pace;
     uint64_t                           resend_life;  /* 0: nothing to resend */
+    ngx_uint_t                         paced;        /* unsigned  paced:1 */
 
     ticket_line_t                      line;
 };
 
 
 #define NGX_HTTP_TICKET_BUCKETS        1024
+
+#define ngx_http_ticket_each(zone, i, instance)                               \
+    for (i = 0; i < NGX_HTTP_TICKET_BUCKETS; i++)                             \
+        for (instance = (zone)->sh->bucket[i];                                \
+             instance;                                                        \
+             instance = instance->next)
 
 typedef struct {
     ngx_uint_t                         magic;
@@ -119,6 +141,8 @@ typedef struct {
 
     ngx_atomic_t                       clock_offset;   /* Redis's less ours */
     ngx_atomic_t                       redis_errors;
+    ngx_atomic_t                       redis_seen;     /* of these */
+    ngx_atomic_t                       redis_failed;   /* ngx_time() */
     ngx_atomic_t                       instances;
     ngx_atomic_t                       full_logged;    /* ngx_time() */
 
@@ -138,8 +162,10 @@ typedef struct {
     ngx_http_ticket_redis_t           *redis;
     ngx_event_t                        tick;
     ngx_queue_t                        joins;    /* batches under way */
+    ngx_queue_t                        draws;    /* places to be delivered */
     ngx_uint_t                         exchanges;  /* in flight */
     ngx_msec_t                         exchanged;
+    ngx_msec_t                         paced;
 } ngx_http_ticket_process_t;
 
 
@@ -193,6 +219,9 @@ typedef enum {
     NGX_HTTP_TICKET_PAST,
     NGX_HTTP_TICKET_LEFT,
     NGX_HTTP_TICKET_REFUSED,
+    NGX_HTTP_TICKET_PREQUEUE,
+    NGX_HTTP_TICKET_CLOSED,
+    NGX_HTTP_TICKET_EARLY,
     NGX_HTTP_TICKET_UNAVAILABLE
 } ngx_http_ticket_state_e;
 
@@ -231,8 +260,10 @@ struct ngx_http_ticket_ctx_s {
 
     ngx_http_ticket_state_e            state;
     ticket_place_t                     place;      /* when waiting */
+    uint64_t                           ends;       /* of the session */
     ngx_str_t                          queue_url;
 
+    ngx_buf_t                         *events;     /* told by "why" */
     ngx_http_ticket_op_t              *op;         /* asked, not answered */
     ngx_http_ticket_step_pt            next;       /* after the answer */
     unsigned                           secure:1;
@@ -243,8 +274,15 @@ struct ngx_http_ticket_ctx_s {
 
 /* _room.c */
 
+/* Names of ticket_mode_t. */
+extern ngx_str_t  ngx_http_ticket_modes[];
+
 ngx_http_ticket_room_t *ngx_http_ticket_find_room(
     ngx_http_ticket_main_conf_t *mcf, ngx_str_t *name);
+
+/* The room whose instance this is, or NULL when it is not configured. */
+ngx_http_ticket_room_t *ngx_http_ticket_room_of(
+    ngx_http_ticket_main_conf_t *mcf, ngx_http_ticket_instance_t *instance);
 
 /* Compiles the room argument of a directive, and keeps it to be checked. */
 ngx_http_complex_value_t *ngx_http_ticket_room_value(ngx_conf_t *cf,
@@ -298,6 +336,16 @@ void ngx_http_ticket_learn_token(ngx_http_ticket_zone_t *zone,
 /* Now by Redis's clock, in Unix milliseconds. */
 uint64_t ngx_http_ticket_now(ngx_http_ticket_zone_t *zone);
 
+/*
+ * Redis failed a moment ago: perhaps it has lost what other nodes know and
+ * this one does not.
+ */
+ngx_uint_t ngx_http_ticket_is_doubtful(ngx_http_ticket_zone_t *zone);
+
+/* Finds or makes the instance of a request, and has it exchanged. */
+ngx_int_t ngx_http_ticket_visit(ngx_http_request_t *r,
+    ngx_http_ticket_ctx_t *ctx);
+
 
 /*
  * _line.c and _join.c: each returns NGX_AGAIN when done() will be called with
@@ -319,12 +367,51 @@ ngx_int_t ngx_http_ticket_check(ngx_http_request_t *r,
 /* Marks presence and looks the place up; sends nothing to Redis. */
 void ngx_http_ticket_poll(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx);
 
-/* Looks the place up only; the instance is known. */
-void ngx_http_ticket_refresh_place(ngx_http_ticket_ctx_t *ctx,
-    uint64_t number);
+/*
+ * Looks the place up only, and sets the state of a visitor who is neither
+ * called nor admitted; the instance is known.
+ */
+void ngx_http_ticket_refresh_place(ngx_http_ticket_main_conf_t *mcf,
+    ngx_http_ticket_ctx_t *ctx);
+
+/* NGX_OK: the room takes visitors now, as far as this node knows. */
+ngx_int_t ngx_http_ticket_takes_joins(ngx_http_ticket_main_conf_t *mcf,
+    ngx_http_ticket_ctx_t *ctx);
 
 /* Joins that wait for Redis to settle try again. */
 void ngx_http_ticket_send_joins(ngx_http_ticket_main_conf_t *mcf);
+
+
+/* _why.c: what has happened to a place. */
+
+ngx_int_t ngx_http_ticket_why(ngx_http_request_t *r,
+    ngx_http_ticket_ctx_t *ctx, ngx_http_ticket_done_pt done);
+ngx_int_t ngx_http_ticket_send_why(ngx_http_request_t *r,
+    ngx_http_ticket_ctx_t *ctx);
+
+
+/* _draw.c */
+
+/* The place of a number: the number itself, or what the draw made of it. */
+uint64_t ngx_http_ticket_place(ngx_http_ticket_instance_t *instance,
+    uint64_t number);
+
+/*
+ * The draw as an exchange tells of it.  When it has just been held, those
+ * whom this node knows to be there are delivered anew, by place, a part with
+ * each tick.
+ */
+void ngx_http_ticket_learn_draw(ngx_http_ticket_main_conf_t *mcf,
+    ngx_http_ticket_instance_t *instance, ngx_http_ticket_draw_t *draw);
+void ngx_http_ticket_draw_tick(ngx_http_ticket_main_conf_t *mcf);
+
+/* True while a part is still to be delivered. */
+ngx_uint_t ngx_http_ticket_drawing(ngx_http_ticket_main_conf_t *mcf,
+    ngx_http_ticket_instance_t *instance);
+
+/* GET {queue}/draw: what is published. */
+ngx_int_t ngx_http_ticket_send_draw(ngx_http_request_t *r,
+    ngx_http_ticket_ctx_t *ctx);
 
 
 /* _exchange.c */
@@ -354,7 +441,7 @@ ngx_int_t ngx_http_ticket_give_queue_token(ngx_http_request_t *r,
     ngx_http_ticket_ctx_t *ctx, uint32_t epoch, uint64_t number);
 ngx_int_t ngx_http_ticket_give_pass(ngx_http_request_t *r,
     ngx_http_ticket_ctx_t *ctx, uint32_t epoch, uint64_t number,
-    uint64_t ends);
+    uint64_t ends, uint64_t last);
 ngx_int_t ngx_http_ticket_clear_cookie(ngx_http_request_t *r,
     ngx_http_ticket_ctx_t *ctx, ticket_token_kind_t kind);
 
@@ -366,31 +453,52 @@ ngx_int_t ngx_http_ticket_gate_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_ticket_metrics_handler(ngx_http_request_t *r);
 
 
-/* _reply.c */
+/* _problem.c */
 
 typedef enum {
     NGX_HTTP_TICKET_NO_TOKEN = 0,
     NGX_HTTP_TICKET_BAD_TOKEN,
     NGX_HTTP_TICKET_NOT_ADMITTED,
     NGX_HTTP_TICKET_NO_SUCH_ROOM,
+    NGX_HTTP_TICKET_NO_DRAW,
     NGX_HTTP_TICKET_METHOD,
     NGX_HTTP_TICKET_PAST_EPOCH,
     NGX_HTTP_TICKET_IS_SPENT,
+    NGX_HTTP_TICKET_IS_CLOSED,
+    NGX_HTTP_TICKET_IS_EARLY,
     NGX_HTTP_TICKET_IS_AWAY
 } ngx_http_ticket_problem_e;
 
-/* Both send the whole answer and return what to finalize with. */
-ngx_int_t ngx_http_ticket_send_state(ngx_http_request_t *r,
-    ngx_http_ticket_ctx_t *ctx, ngx_uint_t status);
+/*
+ * These send the whole answer and return what to finalize with.  "more" is
+ * further members as JSON, each with a comma before it; retry_after is in
+ * seconds, 0: not told.
+ */
 ngx_int_t ngx_http_ticket_send_problem(ngx_http_request_t *r,
     ngx_http_ticket_problem_e problem, ngx_str_t *queue_url);
+ngx_int_t ngx_http_ticket_send_closed(ngx_http_request_t *r,
+    ngx_http_ticket_ctx_t *ctx);
+ngx_int_t ngx_http_ticket_send_early(ngx_http_request_t *r, uint32_t ms);
+ngx_int_t ngx_http_ticket_send_details(ngx_http_request_t *r,
+    ngx_http_ticket_problem_e problem, ngx_str_t *more, uint64_t retry_after);
+
+
+/* _reply.c */
+
+ngx_int_t ngx_http_ticket_send_state(ngx_http_request_t *r,
+    ngx_http_ticket_ctx_t *ctx, ngx_uint_t status);
 ngx_int_t ngx_http_ticket_send_body(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *type, ngx_buf_t *b);
 ngx_table_elt_t *ngx_http_ticket_add_header(ngx_http_request_t *r,
     ngx_str_t *key, ngx_str_t *value);
 
+/* When to poll again, in milliseconds. */
+uint32_t ngx_http_ticket_poll_after(ngx_http_request_t *r,
+    ngx_http_ticket_ctx_t *ctx);
+
 /* When a page without JavaScript should reload, in seconds. */
-uint32_t ngx_http_ticket_refresh(ngx_http_ticket_ctx_t *ctx);
+uint32_t ngx_http_ticket_refresh(ngx_http_request_t *r,
+    ngx_http_ticket_ctx_t *ctx);
 
 
 /* _variables.c */

@@ -24,12 +24,8 @@ ngx_http_ticket_create_op(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx,
 
     mcf = ngx_http_get_module_main_conf(r, ngx_http_ticket_module);
 
-    if (ctx->instance == NULL) {
-        ctx->instance = ngx_http_ticket_get_instance(mcf->zone->data,
-                                               &ctx->name, r->connection->log);
-        if (ctx->instance == NULL) {
-            return NULL;
-        }
+    if (ngx_http_ticket_visit(r, ctx) != NGX_OK) {
+        return NULL;
     }
 
     cln = ngx_http_cleanup_add(r, 0);

@@ -9,9 +9,18 @@
 #include "ngx_http_ticket_module.h"
 
 
+#define NGX_HTTP_TICKET_QUEUE_OPENING  45000   /* ms after the opening */
+
+
 static ngx_int_t ngx_http_ticket_queue_start(ngx_http_request_t *r,
     ngx_http_ticket_ctx_t *ctx);
+static ngx_uint_t ngx_http_ticket_queue_asks(ngx_http_request_t *r,
+    const char *what, size_t len);
+static ngx_int_t ngx_http_ticket_queue_why(ngx_http_request_t *r,
+    ngx_http_ticket_ctx_t *ctx);
 static ngx_int_t ngx_http_ticket_queue_get(ngx_http_request_t *r,
+    ngx_http_ticket_ctx_t *ctx);
+static uint32_t ngx_http_ticket_queue_early(ngx_http_request_t *r,
     ngx_http_ticket_ctx_t *ctx);
 static ngx_int_t ngx_http_ticket_queue_post(ngx_http_request_t *r,
     ngx_http_ticket_ctx_t *ctx);
@@ -92,6 +101,15 @@ ngx_http_ticket_queue_start(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx)
     }
 
     if (r->method != NGX_HTTP_POST) {
+
+        if (ngx_http_ticket_queue_asks(r, "/draw", sizeof("/draw") - 1)) {
+            return ngx_http_ticket_send_draw(r, ctx);
+        }
+
+        if (ngx_http_ticket_queue_asks(r, "/why", sizeof("/why") - 1)) {
+            return ngx_http_ticket_queue_why(r, ctx);
+        }
+
         return ngx_http_ticket_queue_get(r, ctx);
     }
 
@@ -111,11 +129,42 @@ ngx_http_ticket_queue_start(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx)
 }
 
 
+/* Whether this stands behind the queue's own address. */
+
+static ngx_uint_t
+ngx_http_ticket_queue_asks(ngx_http_request_t *r, const char *what, size_t len)
+{
+    return r->uri.len > len
+           && ngx_memcmp(r->uri.data + r->uri.len - len, what, len) == 0;
+}
+
+
+static ngx_int_t
+ngx_http_ticket_queue_why(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx)
+{
+    if (ctx->pass.found != NGX_HTTP_TICKET_TOKEN_GOOD
+        && ctx->queue.found != NGX_HTTP_TICKET_TOKEN_GOOD)
+    {
+        return ngx_http_ticket_queue_refuse(r, ctx);
+    }
+
+    ctx->next = ngx_http_ticket_send_why;
+
+    if (ngx_http_ticket_why(r, ctx, ngx_http_ticket_queue_done) == NGX_AGAIN) {
+        return NGX_AGAIN;
+    }
+
+    return ngx_http_ticket_send_why(r, ctx);
+}
+
+
 /* Sends nothing to Redis. */
 
 static ngx_int_t
 ngx_http_ticket_queue_get(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx)
 {
+    uint32_t  early;
+
     if (ctx->pass.found == NGX_HTTP_TICKET_TOKEN_GOOD) {
         ctx->state = NGX_HTTP_TICKET_ADMITTED;
         return ngx_http_ticket_queue_answer(r, ctx);
@@ -127,7 +176,65 @@ ngx_http_ticket_queue_get(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx)
 
     ngx_http_ticket_poll(r, ctx);
 
+    early = ngx_http_ticket_queue_early(r, ctx);
+
+    if (early) {
+        return ngx_http_ticket_send_early(r, early);
+    }
+
     return ngx_http_ticket_queue_answer(r, ctx);
+}
+
+
+/*
+ * Milliseconds by which this poll is too early, or 0.  Held against the least
+ * that can have been told at this distance, which is never greater than at
+ * the poll before, unless visitors return; those who were told to come soon
+ * after an opening are given that much time.
+ */
+
+static uint32_t
+ngx_http_ticket_queue_early(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx)
+{
+    uint32_t                      gap;
+    uint64_t                      now;
+    ngx_http_ticket_room_t       *room;
+    ngx_http_ticket_main_conf_t  *mcf;
+
+    room = ctx->room;
+
+    if (!room->early || ctx->place.view.life == 0) {
+        return 0;
+    }
+
+    switch (ctx->state) {
+
+    case NGX_HTTP_TICKET_WAITING:
+        gap = ticket_poll_gap(ctx->place.ahead, room->policy.liveness);
+        break;
+
+    case NGX_HTTP_TICKET_PREQUEUE:
+    case NGX_HTTP_TICKET_CLOSED:
+        gap = ticket_poll_gap(0, room->policy.liveness);
+        break;
+
+    default:
+        return 0;
+    }
+
+    if (room->policy.opens) {
+        mcf = ngx_http_get_module_main_conf(r, ngx_http_ticket_module);
+        now = ngx_http_ticket_now(mcf->zone->data);
+
+        if (now < room->policy.opens + NGX_HTTP_TICKET_QUEUE_OPENING) {
+            gap = ticket_poll_gap(0, room->policy.liveness);
+        }
+    }
+
+    return ticket_line_early(&ctx->instance->line,
+                             ngx_http_ticket_place(ctx->instance,
+                                                   ctx->queue.token.number),
+                             ngx_current_msec, gap);
 }
 
 
@@ -228,9 +335,18 @@ ngx_http_ticket_queue_answer(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx)
     case NGX_HTTP_TICKET_WAITING:
     case NGX_HTTP_TICKET_CALLED:
     case NGX_HTTP_TICKET_ADMITTED:
+    case NGX_HTTP_TICKET_PREQUEUE:
         return ngx_http_ticket_send_state(r, ctx,
                                           ctx->joined ? NGX_HTTP_CREATED
                                                       : NGX_HTTP_OK);
+
+    case NGX_HTTP_TICKET_CLOSED:
+
+        if (ctx->queue.found == NGX_HTTP_TICKET_TOKEN_GOOD) {
+            return ngx_http_ticket_send_state(r, ctx, NGX_HTTP_OK);
+        }
+
+        return ngx_http_ticket_send_closed(r, ctx);
 
     case NGX_HTTP_TICKET_PAST:
     case NGX_HTTP_TICKET_SPENT:

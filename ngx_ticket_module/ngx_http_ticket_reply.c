@@ -1,8 +1,7 @@
 
 /*
- * Answers: the state of a visitor as JSON, and problems (RFC 9457).  Names of
- * rooms need no escaping, since only letters, digits, ".", "_" and "-" are
- * allowed in them.
+ * Answers: the state of a visitor as JSON.  Names of rooms need no escaping,
+ * since only letters, digits, ".", "_" and "-" are allowed in them.
  */
 
 
@@ -10,10 +9,11 @@
 
 
 /* more than the longest state takes without the room's name */
-#define NGX_HTTP_TICKET_STATE_LEN   320
+#define NGX_HTTP_TICKET_STATE_LEN   512
 
 #define NGX_HTTP_TICKET_CLAIM_MS    500   /* to try a claim again */
 #define NGX_HTTP_TICKET_UNSEEN_MS   1000  /* to poll again without a snapshot */
+#define NGX_HTTP_TICKET_SPREAD_MS   30000 /* polls after an opening, at most */
 
 
 #define ngx_http_ticket_put(p, text)                                          \
@@ -25,62 +25,14 @@
 
 static u_char *ngx_http_ticket_put_place(u_char *p,
     ngx_http_ticket_ctx_t *ctx);
+static u_char *ngx_http_ticket_put_hours(u_char *p, ngx_http_request_t *r,
+    ngx_http_ticket_ctx_t *ctx);
 static u_char *ngx_http_ticket_put_pass(u_char *p, ngx_http_request_t *r,
     ngx_http_ticket_ctx_t *ctx);
 static u_char *ngx_http_ticket_put_number(u_char *p, const char *text,
     size_t len, uint64_t n);
-static uint32_t ngx_http_ticket_poll_after(ngx_http_ticket_ctx_t *ctx);
-
-
-typedef struct {
-    ngx_uint_t   status;
-    ngx_str_t    code;
-    ngx_str_t    title;
-    ngx_str_t    detail;
-} ngx_http_ticket_problem_t;
-
-
-/* in the order of ngx_http_ticket_problem_e */
-
-static ngx_http_ticket_problem_t  ngx_http_ticket_problems[] = {
-
-    { 401, ngx_string("no_token"),
-      ngx_string("No place in line"),
-      ngx_string("The request carries no token. POST to join the line.") },
-
-    { 403, ngx_string("bad_token"),
-      ngx_string("Token refused"),
-      ngx_string("The token was not issued for this line. POST without it "
-                 "to join.") },
-
-    { 403, ngx_string("not_admitted"),
-      ngx_string("Not admitted"),
-      ngx_string("A valid pass is needed here. Join the line and wait to be "
-                 "called.") },
-
-    { 404, ngx_string("no_such_room"),
-      ngx_string("No such room"),
-      ngx_string("There is no waiting room of this name.") },
-
-    { 405, ngx_string("method_not_allowed"),
-      ngx_string("Method not allowed"),
-      ngx_string("Use POST to join or claim, GET to poll, DELETE to leave.") },
-
-    { 410, ngx_string("past_epoch"),
-      ngx_string("The line has begun anew"),
-      ngx_string("The token is of an earlier life of this line, or has run "
-                 "out. POST without it to join.") },
-
-    { 410, ngx_string("spent"),
-      ngx_string("Place used up"),
-      ngx_string("The place was used for a session that is over, or given "
-                 "up. POST without the token to join.") },
-
-    { 503, ngx_string("unavailable"),
-      ngx_string("Not available"),
-      ngx_string("The line cannot be reached at the moment. Places are kept; "
-                 "try again.") }
-};
+static uint32_t ngx_http_ticket_poll_closed(ngx_http_request_t *r,
+    ngx_http_ticket_ctx_t *ctx);
 
 
 ngx_int_t
@@ -90,6 +42,7 @@ ngx_http_ticket_send_state(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx,
     u_char            *p;
     ngx_buf_t         *b;
     uint64_t           number;
+    ticket_view_t     *view;
     static ngx_str_t   type = ngx_string("application/json");
 
     b = ngx_create_temp_buf(r->pool, NGX_HTTP_TICKET_STATE_LEN + ctx->name.len);
@@ -100,35 +53,57 @@ ngx_http_ticket_send_state(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx,
     p = b->last;
 
     number = ctx->queue.token.number;
+    view = &ctx->place.view;
 
-    if (ctx->state == NGX_HTTP_TICKET_ADMITTED) {
+    switch (ctx->state) {
+
+    case NGX_HTTP_TICKET_ADMITTED:
         number = ctx->pass.token.number;
         p = ngx_http_ticket_put(p, "{\"state\":\"admitted\",\"room\":\"");
+        break;
 
-    } else if (ctx->state == NGX_HTTP_TICKET_CALLED) {
+    case NGX_HTTP_TICKET_CALLED:
         p = ngx_http_ticket_put(p, "{\"state\":\"called\",\"room\":\"");
+        break;
 
-    } else {
+    case NGX_HTTP_TICKET_PREQUEUE:
+        p = ngx_http_ticket_put(p, "{\"state\":\"prequeue\",\"room\":\"");
+        break;
+
+    case NGX_HTTP_TICKET_CLOSED:
+        p = ngx_http_ticket_put(p, "{\"state\":\"closed\",\"room\":\"");
+        break;
+
+    default:
         p = ngx_http_ticket_put(p, "{\"state\":\"waiting\",\"room\":\"");
     }
 
     p = ngx_cpymem(p, ctx->name.data, ctx->name.len);
     p = ngx_http_ticket_put_uint(p, "\",\"number\":", number);
 
-    if (ctx->state == NGX_HTTP_TICKET_WAITING) {
-        p = ngx_http_ticket_put_place(p, ctx);
-
-    } else if (ctx->state == NGX_HTTP_TICKET_ADMITTED) {
+    if (ctx->state == NGX_HTTP_TICKET_ADMITTED) {
         p = ngx_http_ticket_put_pass(p, r, ctx);
+
+    } else if (ctx->state != NGX_HTTP_TICKET_CALLED) {
+        p = ngx_http_ticket_put_place(p, ctx);
+    }
+
+    if (ctx->room->policy.opens || ctx->room->policy.closes) {
+        p = ngx_http_ticket_put_hours(p, r, ctx);
     }
 
     p = ngx_http_ticket_put_uint(p, ",\"poll_after_ms\":",
-                                 ngx_http_ticket_poll_after(ctx));
-    p = ngx_http_ticket_put(p, ",\"paused\":false,\"sold_out\":false");
+                                 ngx_http_ticket_poll_after(r, ctx));
 
-    if (ctx->place.view.life) {
+    p = view->paused ? ngx_http_ticket_put(p, ",\"paused\":true")
+                     : ngx_http_ticket_put(p, ",\"paused\":false");
+
+    p = view->sold_out ? ngx_http_ticket_put(p, ",\"sold_out\":true")
+                       : ngx_http_ticket_put(p, ",\"sold_out\":false");
+
+    if (view->life) {
         p = ngx_http_ticket_put_uint(p, ",\"updated_ms\":",
-                            ngx_current_msec - ctx->place.view.fetched_ms);
+                                     ngx_current_msec - view->fetched_ms);
         *p++ = '}';
 
     } else {
@@ -144,8 +119,9 @@ ngx_http_ticket_send_state(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx,
 static u_char *
 ngx_http_ticket_put_place(u_char *p, ngx_http_ticket_ctx_t *ctx)
 {
-    ticket_eta_t     eta;
-    ticket_place_t  *place;
+    ticket_eta_t             eta;
+    ticket_place_t          *place;
+    ngx_http_ticket_draw_t  *draw;
 
     place = &ctx->place;
 
@@ -154,14 +130,28 @@ ngx_http_ticket_put_place(u_char *p, ngx_http_ticket_ctx_t *ctx)
                                    "\"waiting\":null,\"eta\":null");
     }
 
+    if (ctx->room->policy.draw) {
+        draw = &ctx->instance->draw;
+
+        if (ctx->state == NGX_HTTP_TICKET_PREQUEUE || draw->held == 0) {
+            p = ngx_http_ticket_put_uint(p, ",\"draw\":true,\"position\":null,"
+                                         "\"ahead\":null,\"eta\":null,"
+                                         "\"waiting\":", place->waiting);
+            return p;
+        }
+
+        if (ctx->queue.token.number <= draw->entries) {
+            p = ngx_http_ticket_put_uint(p, ",\"place\":",
+                              ngx_http_ticket_place(ctx->instance,
+                                                    ctx->queue.token.number));
+        }
+    }
+
     p = ngx_http_ticket_put_uint(p, ",\"position\":", place->ahead + 1);
     p = ngx_http_ticket_put_uint(p, ",\"ahead\":", place->ahead);
     p = ngx_http_ticket_put_uint(p, ",\"waiting\":", place->waiting);
 
-    if (ticket_eta(place->ahead, place->view.served, place->view.served_ms,
-                   &eta)
-        != 0)
-    {
+    if (ticket_eta(&place->view.speed, place->ahead, &eta) != 0) {
         return ngx_http_ticket_put(p, ",\"eta\":null");
     }
 
@@ -173,11 +163,48 @@ ngx_http_ticket_put_place(u_char *p, ngx_http_ticket_ctx_t *ctx)
 }
 
 
+/* Times are told from now on, so that nobody's own clock matters. */
+
+static u_char *
+ngx_http_ticket_put_hours(u_char *p, ngx_http_request_t *r,
+    ngx_http_ticket_ctx_t *ctx)
+{
+    uint64_t                      now;
+    ticket_policy_t              *policy;
+    ngx_http_ticket_main_conf_t  *mcf;
+
+    mcf = ngx_http_get_module_main_conf(r, ngx_http_ticket_module);
+    now = ngx_http_ticket_now(mcf->zone->data);
+    policy = &ctx->room->policy;
+
+    if (ctx->state == NGX_HTTP_TICKET_PREQUEUE
+        || ctx->state == NGX_HTTP_TICKET_CLOSED)
+    {
+        if (now < policy->prequeue) {
+            p = ngx_http_ticket_put_uint(p, ",\"prequeue_in_ms\":",
+                                         policy->prequeue - now);
+        }
+
+        if (now < policy->opens) {
+            p = ngx_http_ticket_put_uint(p, ",\"opens_in_ms\":",
+                                         policy->opens - now);
+        }
+    }
+
+    if (now < policy->closes) {
+        p = ngx_http_ticket_put_uint(p, ",\"closes_in_ms\":",
+                                     policy->closes - now);
+    }
+
+    return p;
+}
+
+
 static u_char *
 ngx_http_ticket_put_pass(u_char *p, ngx_http_request_t *r,
     ngx_http_ticket_ctx_t *ctx)
 {
-    uint64_t                      now;
+    uint64_t                      now, ends;
     ticket_token_t               *token;
     ngx_http_ticket_main_conf_t  *mcf;
 
@@ -185,11 +212,13 @@ ngx_http_ticket_put_pass(u_char *p, ngx_http_request_t *r,
     now = ngx_http_ticket_now(mcf->zone->data);
     token = &ctx->pass.token;
 
+    ends = ctx->ends ? ctx->ends : token->time_ms;
+
     p = ngx_http_ticket_put_uint(p, ",\"session\":\"", token->epoch);
     p = ngx_http_ticket_put_uint(p, "-", token->number);
 
     return ngx_http_ticket_put_uint(p, "\",\"expires_in_ms\":",
-                               token->time_ms > now ? token->time_ms - now : 0);
+                                    ends > now ? ends - now : 0);
 }
 
 
@@ -212,87 +241,80 @@ ngx_http_ticket_put_number(u_char *p, const char *text, size_t len, uint64_t n)
 }
 
 
-/* In milliseconds. */
-
-static uint32_t
-ngx_http_ticket_poll_after(ngx_http_ticket_ctx_t *ctx)
+uint32_t
+ngx_http_ticket_poll_after(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx)
 {
-    if (ctx->state == NGX_HTTP_TICKET_CALLED) {
+    switch (ctx->state) {
+
+    case NGX_HTTP_TICKET_CALLED:
         return NGX_HTTP_TICKET_CLAIM_MS;
+
+    case NGX_HTTP_TICKET_PREQUEUE:
+    case NGX_HTTP_TICKET_CLOSED:
+        return ngx_http_ticket_poll_closed(r, ctx);
+
+    default:
+        break;
     }
 
     if (ctx->place.view.life == 0) {
         return NGX_HTTP_TICKET_UNSEEN_MS;
     }
 
-    return ticket_poll_after(ctx->place.ahead, ctx->room->liveness,
+    return ticket_poll_after(ctx->place.ahead, ctx->room->policy.liveness,
                              (uint32_t) ngx_random());
 }
 
 
-uint32_t
-ngx_http_ticket_refresh(ngx_http_ticket_ctx_t *ctx)
+/*
+ * Before the opening all are far from the front.  Those who would poll again
+ * only after it are told to do so soon after, but not all at once.
+ */
+
+static uint32_t
+ngx_http_ticket_poll_closed(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx)
 {
-    uint32_t  seconds;
+    uint32_t                      after;
+    uint64_t                      now, next, spread;
+    ticket_policy_t              *policy;
+    ngx_http_ticket_main_conf_t  *mcf;
 
-    seconds = (ngx_http_ticket_poll_after(ctx) + 999) / 1000;
+    mcf = ngx_http_get_module_main_conf(r, ngx_http_ticket_module);
+    now = ngx_http_ticket_now(mcf->zone->data);
+    policy = &ctx->room->policy;
 
-    return ngx_max(seconds, 2);
+    after = ticket_poll_after(TICKET_NUMBER_MAX, policy->liveness,
+                              (uint32_t) ngx_random());
+
+    next = (now < policy->prequeue) ? policy->prequeue : policy->opens;
+
+    if (next + NGX_HTTP_TICKET_UNSEEN_MS > now + after) {
+        return after;
+    }
+
+    if (now >= next && ctx->state == NGX_HTTP_TICKET_CLOSED) {
+        return after;
+    }
+
+    spread = NGX_HTTP_TICKET_UNSEEN_MS + (uint64_t) ctx->place.waiting * 10;
+    spread = ngx_min(spread, NGX_HTTP_TICKET_SPREAD_MS);
+    spread = ngx_min(spread, policy->liveness / 4);
+
+    next = (next > now) ? next - now : 0;
+
+    return (uint32_t) (next + spread / 2
+                       + (uint64_t) ngx_random() % (spread / 2 + 1));
 }
 
 
-ngx_int_t
-ngx_http_ticket_send_problem(ngx_http_request_t *r,
-    ngx_http_ticket_problem_e which, ngx_str_t *queue_url)
+uint32_t
+ngx_http_ticket_refresh(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx)
 {
-    size_t                      len, escape;
-    u_char                     *p;
-    ngx_buf_t                  *b;
-    ngx_http_ticket_problem_t  *problem;
-    static ngx_str_t            type = ngx_string("application/problem+json");
-    static ngx_str_t            retry_after = ngx_string("Retry-After");
-    static ngx_str_t            seconds = ngx_string("2");
-    static ngx_str_t            allow = ngx_string("Allow");
-    static ngx_str_t            methods = ngx_string("GET, HEAD, POST, DELETE");
+    uint32_t  seconds;
 
-    problem = &ngx_http_ticket_problems[which];
+    seconds = (ngx_http_ticket_poll_after(r, ctx) + 999) / 1000;
 
-    if ((which == NGX_HTTP_TICKET_IS_AWAY
-         && ngx_http_ticket_add_header(r, &retry_after, &seconds) == NULL)
-        || (which == NGX_HTTP_TICKET_METHOD
-            && ngx_http_ticket_add_header(r, &allow, &methods) == NULL))
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    len = 256 + problem->code.len + problem->title.len + problem->detail.len;
-    escape = 0;
-
-    if (queue_url && queue_url->len) {
-        escape = ngx_escape_json(NULL, queue_url->data, queue_url->len);
-        len += queue_url->len + escape;
-    }
-
-    b = ngx_create_temp_buf(r->pool, len);
-    if (b == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    p = ngx_sprintf(b->last, "{\"type\":\"about:blank\",\"title\":\"%V\","
-                    "\"status\":%ui,\"code\":\"%V\",\"detail\":\"%V\"",
-                    &problem->title, problem->status, &problem->code,
-                    &problem->detail);
-
-    if (queue_url && queue_url->len) {
-        p = ngx_cpymem(p, ",\"queue\":\"", sizeof(",\"queue\":\"") - 1);
-        p = (u_char *) ngx_escape_json(p, queue_url->data, queue_url->len);
-        *p++ = '"';
-    }
-
-    *p++ = '}';
-    b->last = p;
-
-    return ngx_http_ticket_send_body(r, problem->status, &type, b);
+    return ngx_max(seconds, 2);
 }
 
 

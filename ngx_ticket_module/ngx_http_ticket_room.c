@@ -12,37 +12,14 @@
 #define NGX_HTTP_TICKET_NAME_MAX  64
 
 
-typedef struct {
-    ngx_str_t    name;
-    ngx_uint_t   offset;
-    ngx_uint_t   min;
-    ngx_uint_t   max;
-    ngx_uint_t   time;      /* unsigned  time:1; a time, else a count */
-} ngx_http_ticket_setting_t;
-
-
-static char *ngx_http_ticket_room_setting(ngx_conf_t *cf, ngx_command_t *dummy,
-    void *conf);
-static char *ngx_http_ticket_room_rate(ngx_conf_t *cf,
-    ngx_http_ticket_room_t *room);
-static char *ngx_http_ticket_room_number(ngx_conf_t *cf,
-    ngx_http_ticket_room_t *room, ngx_http_ticket_setting_t *setting);
 static ngx_int_t ngx_http_ticket_check_name(ngx_str_t *name);
 
 
-#define ngx_http_ticket_setting(name, min, max, time)                         \
-    { ngx_string(#name), offsetof(ngx_http_ticket_room_t, name), min, max,    \
-      time }
-
-static ngx_http_ticket_setting_t  ngx_http_ticket_settings[] = {
-    ngx_http_ticket_setting(slots, 1, 10000000, 0),
-    ngx_http_ticket_setting(session, 1000, 86400000, 1),
-    ngx_http_ticket_setting(claim, 1000, 3600000, 1),
-    ngx_http_ticket_setting(liveness, 1000, 3600000, 1)
+ngx_str_t  ngx_http_ticket_modes[] = {
+    ngx_string("fifo"),
+    ngx_string("passthrough"),
+    ngx_string("reject")
 };
-
-#define NGX_HTTP_TICKET_SETTINGS                                              \
-    (sizeof(ngx_http_ticket_settings) / sizeof(ngx_http_ticket_setting_t))
 
 
 char *
@@ -51,6 +28,7 @@ ngx_http_ticket_conf_room(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     char                         *rv;
     ngx_str_t                    *value;
     ngx_conf_t                    save;
+    ngx_http_ticket_block_t       block;
     ngx_http_ticket_room_t       *room;
     ngx_http_ticket_main_conf_t  *mcf = conf;
 
@@ -78,10 +56,14 @@ ngx_http_ticket_conf_room(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     ngx_memzero(room, sizeof(ngx_http_ticket_room_t));
     room->name = value[1];
+    room->early = 1;
+
+    ngx_memzero(&block, sizeof(ngx_http_ticket_block_t));
+    block.room = room;
 
     save = *cf;
     cf->handler = ngx_http_ticket_room_setting;
-    cf->handler_conf = (char *) room;
+    cf->handler_conf = (char *) &block;
 
     rv = ngx_conf_parse(cf, NULL);
 
@@ -91,121 +73,7 @@ ngx_http_ticket_conf_room(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return rv;
     }
 
-    room->session = room->session ? room->session : 600000;
-    room->claim = room->claim ? room->claim : 120000;
-    room->liveness = room->liveness ? room->liveness : 120000;
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
-ngx_http_ticket_room_setting(ngx_conf_t *cf, ngx_command_t *dummy, void *conf)
-{
-    ngx_str_t                  *value;
-    ngx_uint_t                  i;
-    ngx_http_ticket_setting_t  *setting;
-
-    value = cf->args->elts;
-
-    if (ngx_strcmp(value[0].data, "rate") == 0) {
-        return ngx_http_ticket_room_rate(cf, conf);
-    }
-
-    for (i = 0; i < NGX_HTTP_TICKET_SETTINGS; i++) {
-        setting = &ngx_http_ticket_settings[i];
-
-        if (ngx_strcmp(value[0].data, setting->name.data) == 0) {
-            return ngx_http_ticket_room_number(cf, conf, setting);
-        }
-    }
-
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "unknown setting \"%V\" in \"ticket_room\": there are "
-                       "slots, rate, session, claim and liveness", &value[0]);
-
-    return NGX_CONF_ERROR;
-}
-
-
-static char *
-ngx_http_ticket_room_number(ngx_conf_t *cf, ngx_http_ticket_room_t *room,
-    ngx_http_ticket_setting_t *setting)
-{
-    ngx_int_t    n;
-    ngx_str_t   *value;
-    ngx_uint_t  *field;
-
-    value = cf->args->elts;
-    field = (ngx_uint_t *) ((u_char *) room + setting->offset);
-
-    if (*field != 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" is set twice in \"ticket_room\"",
-                           &setting->name);
-        return NGX_CONF_ERROR;
-    }
-
-    n = NGX_ERROR;
-
-    if (cf->args->nelts == 2) {
-        n = setting->time ? ngx_parse_time(&value[1], 0)
-                          : ngx_atoi(value[1].data, value[1].len);
-    }
-
-    if (n == NGX_ERROR
-        || (ngx_uint_t) n < setting->min || (ngx_uint_t) n > setting->max)
-    {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" in \"ticket_room\" takes one %s from %ui "
-                           "to %ui%s", &setting->name,
-                           setting->time ? "time" : "number",
-                           setting->min, setting->max,
-                           setting->time ? " milliseconds" : "");
-        return NGX_CONF_ERROR;
-    }
-
-    *field = n;
-
-    return NGX_CONF_OK;
-}
-
-
-/* rate 300 10s; */
-
-static char *
-ngx_http_ticket_room_rate(ngx_conf_t *cf, ngx_http_ticket_room_t *room)
-{
-    ngx_int_t   n, per;
-    ngx_str_t  *value;
-
-    value = cf->args->elts;
-
-    if (room->rate) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"rate\" is set twice in \"ticket_room\"");
-        return NGX_CONF_ERROR;
-    }
-
-    n = NGX_ERROR;
-    per = NGX_ERROR;
-
-    if (cf->args->nelts == 3) {
-        n = ngx_atoi(value[1].data, value[1].len);
-        per = ngx_parse_time(&value[2], 0);
-    }
-
-    if (n < 1 || n > 10000000 || per < 100 || per > 86400000) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"rate\" in \"ticket_room\" takes a number from 1 "
-                           "to 10000000 and a time from 100ms to 1d");
-        return NGX_CONF_ERROR;
-    }
-
-    room->rate = n;
-    room->per = per;
-
-    return NGX_CONF_OK;
+    return ngx_http_ticket_finish_room(cf, &block);
 }
 
 
@@ -226,6 +94,21 @@ ngx_http_ticket_find_room(ngx_http_ticket_main_conf_t *mcf, ngx_str_t *name)
     }
 
     return NULL;
+}
+
+
+ngx_http_ticket_room_t *
+ngx_http_ticket_room_of(ngx_http_ticket_main_conf_t *mcf,
+    ngx_http_ticket_instance_t *instance)
+{
+    u_char     *colon;
+    ngx_str_t   name;
+
+    name.data = instance->name;
+    colon = ngx_strlchr(name.data, name.data + instance->len, ':');
+    name.len = colon ? (size_t) (colon - name.data) : instance->len;
+
+    return ngx_http_ticket_find_room(mcf, &name);
 }
 
 

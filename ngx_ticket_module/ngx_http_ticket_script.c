@@ -11,7 +11,7 @@
 
 
 #define NGX_HTTP_TICKET_HEAD         6    /* values every answer begins with */
-#define NGX_HTTP_TICKET_ARGS         12   /* arguments every script takes */
+#define NGX_HTTP_TICKET_ARGS         13   /* arguments every script takes */
 #define NGX_HTTP_TICKET_KEY_PREFIX   "ticket:{"
 
 
@@ -25,7 +25,7 @@ typedef struct {
 
 static void ngx_http_ticket_loaded(redisReply *reply, void *data);
 static void ngx_http_ticket_common_args(ngx_http_ticket_subject_t *subject,
-    u_char *p, u_char *last, ngx_str_t *arg);
+    u_char *p, ngx_str_t *arg);
 
 
 #define ngx_http_ticket_lua(name, NAME)                                       \
@@ -39,7 +39,9 @@ static const ngx_http_ticket_lua_t  ngx_http_ticket_scripts[] = {
     ngx_http_ticket_lua(join, JOIN),
     ngx_http_ticket_lua(claim, CLAIM),
     ngx_http_ticket_lua(leave, LEAVE),
-    ngx_http_ticket_lua(resume, RESUME)
+    ngx_http_ticket_lua(resume, RESUME),
+    ngx_http_ticket_lua(why, WHY),
+    ngx_http_ticket_lua(admin, ADMIN)
 };
 
 #define NGX_HTTP_TICKET_SCRIPTS                                               \
@@ -88,7 +90,9 @@ ngx_http_ticket_script(ngx_http_ticket_script_e script,
     void *data, ngx_uint_t n, ngx_str_t *args)
 {
     u_char       *p, buf[TICKET_ROOM_MAX + 64
-                         + NGX_HTTP_TICKET_ARGS * NGX_INT64_LEN];
+                         + NGX_HTTP_TICKET_ARGS * NGX_INT64_LEN
+                         + TICKET_SETTINGS_TEXT_MAX
+                         + 2 * TICKET_DRAW_KEY_LEN];
     size_t        *len;
     ngx_int_t      rc;
     ngx_str_t      arg[NGX_HTTP_TICKET_ARGS];
@@ -117,7 +121,7 @@ ngx_http_ticket_script(ngx_http_ticket_script_e script,
     argv[3] = (char *) buf;
     len[3] = p - buf;
 
-    ngx_http_ticket_common_args(subject, p, buf + sizeof(buf), arg);
+    ngx_http_ticket_common_args(subject, p, arg);
 
     for (i = 0; i < NGX_HTTP_TICKET_ARGS; i++) {
         argv[4 + i] = (char *) arg[i].data;
@@ -142,42 +146,41 @@ ngx_http_ticket_script(ngx_http_ticket_script_e script,
 
 static void
 ngx_http_ticket_common_args(ngx_http_ticket_subject_t *subject, u_char *p,
-    u_char *last, ngx_str_t *arg)
+    ngx_str_t *arg)
 {
-    uint64_t                  value[NGX_HTTP_TICKET_ARGS];
-    ngx_uint_t                i;
-    ngx_http_ticket_room_t   *room;
-    ngx_http_ticket_zone_t   *zone;
-    ngx_http_ticket_known_t  *known;
+    ngx_http_ticket_zone_t      *zone;
+    ngx_http_ticket_instance_t  *instance;
 
-    room = subject->room;
+    instance = subject->instance;
     zone = subject->mcf->zone->data;
-    known = &subject->instance->known;
 
     arg[0] = subject->mcf->node;
+    arg[7] = subject->room->text;
 
     ngx_shmtx_lock(&zone->shpool->mutex);
 
-    value[1] = known->epoch;
-    value[2] = known->issued;
-    value[3] = known->called;
-    value[4] = known->seq;
+    p = ngx_http_ticket_uint_arg(instance->known.epoch, p, &arg[1]);
+    p = ngx_http_ticket_uint_arg(instance->known.issued, p, &arg[2]);
+    p = ngx_http_ticket_uint_arg(instance->known.called, p, &arg[3]);
+    p = ngx_http_ticket_uint_arg(instance->known.seq, p, &arg[4]);
+    p = ngx_http_ticket_uint_arg(instance->changes.version, p, &arg[8]);
+
+    arg[9].data = p;
+    p = ngx_cpymem(p, instance->changes.text, instance->changes.len);
+    arg[9].len = p - arg[9].data;
+
+    p = ngx_http_ticket_uint_arg(instance->draw.held, p, &arg[10]);
+    p = ngx_http_ticket_uint_arg(instance->draw.entries, p, &arg[11]);
+
+    arg[12].data = p;
+    p = ngx_hex_dump(p, instance->draw.key, TICKET_DRAW_KEY_LEN);
+    arg[12].len = p - arg[12].data;
 
     ngx_shmtx_unlock(&zone->shpool->mutex);
 
-    value[5] = subject->life;
-    value[6] = room->slots;
-    value[7] = room->rate;
-    value[8] = room->per;
-    value[9] = room->session;
-    value[10] = room->claim;
-    value[11] = room->liveness;
-
-    for (i = 1; i < NGX_HTTP_TICKET_ARGS; i++) {
-        arg[i].data = p;
-        p = ngx_slprintf(p, last, "%uL", value[i]);
-        arg[i].len = p - arg[i].data;
-    }
+    p = ngx_http_ticket_uint_arg(subject->life, p, &arg[5]);
+    (void) ngx_http_ticket_uint_arg(ngx_http_ticket_is_doubtful(zone), p,
+                                    &arg[6]);
 }
 
 
@@ -268,17 +271,28 @@ ngx_http_ticket_answer_uint(ngx_http_ticket_answer_t *answer, ngx_uint_t i)
 }
 
 
-u_char *
-ngx_http_ticket_token_args(uint32_t epoch, uint64_t number, u_char *p,
-    ngx_str_t *arg)
+ngx_str_t
+ngx_http_ticket_answer_text(ngx_http_ticket_answer_t *answer, ngx_uint_t i)
 {
-    arg[0].data = p;
-    p = ngx_sprintf(p, "%uD", epoch);
-    arg[0].len = p - arg[0].data;
+    ngx_str_t  text;
 
-    arg[1].data = p;
-    p = ngx_sprintf(p, "%uL", number);
-    arg[1].len = p - arg[1].data;
+    ngx_str_null(&text);
+
+    if (i < answer->n && answer->value[i]->type == REDIS_REPLY_STRING) {
+        text.data = (u_char *) answer->value[i]->str;
+        text.len = answer->value[i]->len;
+    }
+
+    return text;
+}
+
+
+u_char *
+ngx_http_ticket_uint_arg(uint64_t n, u_char *p, ngx_str_t *arg)
+{
+    arg->data = p;
+    p = ngx_sprintf(p, "%uL", n);
+    arg->len = p - arg->data;
 
     return p;
 }

@@ -17,7 +17,9 @@ typedef enum {
     NGX_HTTP_TICKET_JOIN,
     NGX_HTTP_TICKET_CLAIM,
     NGX_HTTP_TICKET_LEAVE,
-    NGX_HTTP_TICKET_RESUME
+    NGX_HTTP_TICKET_RESUME,
+    NGX_HTTP_TICKET_WHY,
+    NGX_HTTP_TICKET_ADMIN
 } ngx_http_ticket_script_e;
 
 
@@ -56,9 +58,8 @@ ngx_int_t ngx_http_ticket_script(ngx_http_ticket_script_e script,
     ngx_http_ticket_subject_t *subject, ngx_http_ticket_reply_pt handler,
     void *data, ngx_uint_t n, ngx_str_t *args);
 
-/* Writes epoch and number to p and makes them two arguments. */
-u_char *ngx_http_ticket_token_args(uint32_t epoch, uint64_t number, u_char *p,
-    ngx_str_t *arg);
+/* Writes a number to p and makes it an argument; returns where it ends. */
+u_char *ngx_http_ticket_uint_arg(uint64_t n, u_char *p, ngx_str_t *arg);
 
 /*
  * Reads an answer, which stays in the reply, and learns from its head.
@@ -69,6 +70,10 @@ ngx_int_t ngx_http_ticket_read_answer(ngx_http_ticket_subject_t *subject,
 
 /* Integer i of the script's own values, or 0. */
 uint64_t ngx_http_ticket_answer_uint(ngx_http_ticket_answer_t *answer,
+    ngx_uint_t i);
+
+/* Text i of the script's own values, or an empty one; stays in the reply. */
+ngx_str_t ngx_http_ticket_answer_text(ngx_http_ticket_answer_t *answer,
     ngx_uint_t i);
 
 #define ngx_http_ticket_answer_is(answer, text)                               \

@@ -27,6 +27,7 @@ typedef enum {
     NGX_HTTP_TICKET_VAR_POSITION,
     NGX_HTTP_TICKET_VAR_WAITING,
     NGX_HTTP_TICKET_VAR_SESSION,
+    NGX_HTTP_TICKET_VAR_OPENS_IN,
     NGX_HTTP_TICKET_VAR_REFRESH
 } ngx_http_ticket_var_e;
 
@@ -59,6 +60,9 @@ static ngx_http_variable_t  ngx_http_ticket_vars[] = {
 
     { ngx_string("ticket_session"), NULL, ngx_http_ticket_variable_number,
       NGX_HTTP_TICKET_VAR_SESSION, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("ticket_opens_in"), NULL, ngx_http_ticket_variable_number,
+      NGX_HTTP_TICKET_VAR_OPENS_IN, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("ticket_refresh"), NULL, ngx_http_ticket_variable_number,
       NGX_HTTP_TICKET_VAR_REFRESH, NGX_HTTP_VAR_NOCACHEABLE, 0 },
@@ -125,6 +129,14 @@ ngx_http_ticket_variable_state(ngx_http_request_t *r,
         ngx_http_ticket_set_variable(v, (u_char *) "admitted", 8);
         break;
 
+    case NGX_HTTP_TICKET_PREQUEUE:
+        ngx_http_ticket_set_variable(v, (u_char *) "prequeue", 8);
+        break;
+
+    case NGX_HTTP_TICKET_CLOSED:
+        ngx_http_ticket_set_variable(v, (u_char *) "closed", 6);
+        break;
+
     default:
         break;
     }
@@ -180,12 +192,16 @@ static ngx_int_t
 ngx_http_ticket_variable_number(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
-    u_char                 *p, *last;
-    ngx_uint_t              placed;
-    ticket_token_t         *token;
-    ngx_http_ticket_ctx_t  *ctx;
+    u_char                       *p, *last;
+    uint64_t                      now, opens;
+    ngx_uint_t                    placed;
+    ticket_token_t               *token;
+    ngx_http_ticket_ctx_t        *ctx;
+    ngx_http_ticket_main_conf_t  *mcf;
 
     v->not_found = 1;
+
+    mcf = ngx_http_get_module_main_conf(r, ngx_http_ticket_module);
 
     ctx = ngx_http_ticket_get_ctx(r);
     if (ctx == NULL || ctx->room == NULL) {
@@ -232,8 +248,18 @@ ngx_http_ticket_variable_number(ngx_http_request_t *r,
 
         break;
 
+    case NGX_HTTP_TICKET_VAR_OPENS_IN:
+        opens = ctx->room->policy.opens;
+        now = ngx_http_ticket_now(mcf->zone->data);
+
+        if (opens > now) {
+            last = ngx_sprintf(p, "%uL", (opens - now + 999) / 1000);
+        }
+
+        break;
+
     default: /* NGX_HTTP_TICKET_VAR_REFRESH */
-        last = ngx_sprintf(p, "%uD", ngx_http_ticket_refresh(ctx));
+        last = ngx_sprintf(p, "%uD", ngx_http_ticket_refresh(r, ctx));
     }
 
     if (last != p) {

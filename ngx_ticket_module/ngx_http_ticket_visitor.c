@@ -311,7 +311,7 @@ ngx_http_ticket_give_queue_token(ngx_http_request_t *r,
 
 ngx_int_t
 ngx_http_ticket_give_pass(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx,
-    uint32_t epoch, uint64_t number, uint64_t ends)
+    uint32_t epoch, uint64_t number, uint64_t ends, uint64_t last)
 {
     uint64_t                      now;
     ngx_http_ticket_token_t      *token;
@@ -324,11 +324,13 @@ ngx_http_ticket_give_pass(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx,
     token->token.kind = TICKET_TOKEN_PASS;
     token->token.epoch = epoch;
     token->token.number = number;
-    token->token.time_ms = ends;
+    token->token.time_ms = last;
+
+    ctx->ends = ends;
 
     if (ngx_http_ticket_seal(r, ctx, token) != NGX_OK
         || ngx_http_ticket_set_cookie(r, ctx, TICKET_TOKEN_PASS, &token->text,
-                                      ends > now ? (ends - now + 999) / 1000
+                                      last > now ? (last - now + 999) / 1000
                                                  : 0)
            != NGX_OK)
     {

@@ -8,8 +8,11 @@
 
 #include "ngx_http_ticket_module.h"
 
+#include <sys/random.h>
 
-#define NGX_HTTP_TICKET_MAGIC     0x7469636b65743031   /* "ticket01" */
+
+#define NGX_HTTP_TICKET_MAGIC     0x7469636b65743032   /* "ticket02" */
+#define NGX_HTTP_TICKET_DOUBT     10    /* s after a failure of Redis */
 
 
 static ngx_http_ticket_instance_t *ngx_http_ticket_walk(
@@ -158,6 +161,13 @@ ngx_http_ticket_make_instance(ngx_http_ticket_zone_t *zone, ngx_str_t *name,
     instance = ngx_slab_calloc_locked(zone->shpool,
                                       sizeof(ngx_http_ticket_instance_t));
     if (instance == NULL) {
+        return NULL;
+    }
+
+    if (getrandom(instance->draw.key, TICKET_DRAW_KEY_LEN, 0)
+        != TICKET_DRAW_KEY_LEN)
+    {
+        ngx_slab_free_locked(zone->shpool, instance);
         return NULL;
     }
 
@@ -318,4 +328,46 @@ ngx_http_ticket_now(ngx_http_ticket_zone_t *zone)
     tp = ngx_timeofday();
 
     return (uint64_t) tp->sec * 1000 + tp->msec + zone->sh->clock_offset;
+}
+
+
+ngx_uint_t
+ngx_http_ticket_is_doubtful(ngx_http_ticket_zone_t *zone)
+{
+    ngx_atomic_uint_t          errors;
+    ngx_http_ticket_shared_t  *sh;
+
+    sh = zone->sh;
+    errors = sh->redis_errors;
+
+    if (errors != sh->redis_seen) {
+        sh->redis_seen = errors;
+        sh->redis_failed = ngx_time();
+    }
+
+    return sh->redis_failed
+           && ngx_time() - (time_t) sh->redis_failed <= NGX_HTTP_TICKET_DOUBT;
+}
+
+
+ngx_int_t
+ngx_http_ticket_visit(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx)
+{
+    ngx_http_ticket_main_conf_t  *mcf;
+
+    if (ctx->instance == NULL) {
+        mcf = ngx_http_get_module_main_conf(r, ngx_http_ticket_module);
+
+        ctx->instance = ngx_http_ticket_get_instance(mcf->zone->data,
+                                               &ctx->name, r->connection->log);
+        if (ctx->instance == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    if (ctx->instance->active != (ngx_atomic_uint_t) ngx_time()) {
+        ctx->instance->active = ngx_time();
+    }
+
+    return NGX_OK;
 }

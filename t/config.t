@@ -186,8 +186,8 @@ subtest 'ticket_room' => sub {
     refused("rate $_", ['"rate" in "ticket_room" takes a number from 1 to 10000000 and a time from 100ms to 1d'],
         $room->("rate $_;")) for '', '5', '0 1s', '-1 1s', '10000001 1s', 'x 1s', '5 99ms', '5 25h', '5 x', '5 1s 2s', '5 0';
     refused('rate twice', ['"rate" is set twice in "ticket_room"'], $room->('rate 5 1s; rate 5 1s;'));
-    refused("setting $_", ['unknown setting', 'slots, rate, session, claim and liveness'], $room->("$_ 5;"))
-        for qw(slot Slots renew queue_all);
+    refused("setting $_", ['unknown setting', 'slots, rate, session, claim, liveness, mode'], $room->("$_ 5;"))
+        for qw(slot Slots renew);
     refused('a block within', ['unexpected "{"'], $room->('slots { 5; }'));
     refused('no end', ['unexpected "{"'], room => 'ticket_room concert { slots 5;');
 };

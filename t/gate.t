@@ -63,10 +63,10 @@ my $nginx = Ticket::Nginx->new(redis => $redis, http => <<'END');
     ticket_redis unix:%%REDIS%% timeout=1s;
     ticket_zone  rooms:8m interval=50ms;
     ticket_keys  %%KEYS%%;
-    ticket_room  open  { session 1h; }
-    ticket_room  full  { slots 1; session 1h; claim 1h; liveness 1h; }
-    ticket_room  show  { slots 1; session 1h; claim 1h; liveness 1h; }
-    ticket_room  crowd { slots 1; session 1h; claim 1h; liveness 1h; }
+    ticket_room  open  { session 1h; early_polls allow; }
+    ticket_room  full  { slots 1; session 1h; claim 1h; liveness 1h; early_polls allow; }
+    ticket_room  show  { slots 1; session 1h; claim 1h; liveness 1h; early_polls allow; }
+    ticket_room  crowd { slots 1; session 1h; claim 1h; liveness 1h; early_polls allow; }
     upstream echo { server unix:%%DIR%%/up.sock; }
     underscores_in_headers on;
     client_max_body_size 4m;

@@ -20,8 +20,8 @@ my $nginx = Ticket::Nginx->new(redis => $redis, http => <<'END' =~ s/%%ROOT%%/ro
     ticket_redis unix:%%REDIS%% timeout=2s;
     ticket_zone  rooms:4m interval=50ms;
     ticket_keys  %%KEYS%%;
-    ticket_room  full { slots 1; session 1h; claim 1h; liveness 1h; }
-    ticket_room  show { slots 1; session 1h; claim 1h; liveness 1h; }
+    ticket_room  full { slots 1; session 1h; claim 1h; liveness 1h; early_polls allow; }
+    ticket_room  show { slots 1; session 1h; claim 1h; liveness 1h; early_polls allow; }
     keepalive_requests 100000;
     lingering_timeout  1s;
     server {

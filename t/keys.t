@@ -29,7 +29,7 @@ my $nginx = Ticket::Nginx->new(redis => $redis, http => <<"END");
     ticket_redis unix:%%REDIS%%;
     ticket_zone  rooms:4m interval=50ms;
     ticket_keys  $file;
-    ticket_room  full { slots 1; session 1h; claim 1h; liveness 1h; }
+    ticket_room  full { slots 1; session 1h; claim 1h; liveness 1h; early_polls allow; }
     server {
         listen unix:%%SOCK%%;
         location = /queue { ticket_queue full; }

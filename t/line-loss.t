@@ -149,4 +149,31 @@ for my $how (qw(emptied stale)) {
     eventually { poll_all(\@waiting); !grep { $_->{state} ne 'called' } @waiting } 14, 'back: until their time is over';
 }
 
+# The first to speak to an emptied Redis is a newcomer at a node that has
+# never heard of this line: it is not begun anew over the heads of those who
+# stand in it at the other node.
+{
+    my $redis = Ticket::Redis->new(dir => temp_dir(), name => 'redis-unheard');
+    my @node  = map { line_node($redis, $room, name => "unheard-$_") } qw(a b);
+    my @crowd = crowd($node[0], 10);
+    $node[1]->http('POST', '/q?show=other');
+    my @waiting = @crowd[4 .. 9];
+    poll_all(\@waiting);
+    sleep 0.4;
+    my @a = $node[0]->worker_pids;
+    kill STOP => @a;
+    $redis->kill9;
+    $redis->restart(empty => 1);
+    eventually { $node[1]->http('POST', '/q?show=other')->{status} < 300 } 5, 'unheard: the node is back';
+    my $resumer = fork // die "fork: $!\n";
+    if (!$resumer) { sleep 1; kill CONT => @a; require POSIX; POSIX::_exit(0) }
+    my $answer;
+    eventually { $answer = $node[1]->http('POST', '/queue'); $answer->{status} < 300 } 12,
+        'unheard: the newcomer gets a number';
+    waitpid $resumer, 0;
+    cmp_ok($answer->{json}{number}, '>', 10, 'unheard: L1: above those of the line that was');
+    is($answer->{json}{state}, 'waiting', 'unheard: L2: and waits');
+    eventually { settled(\@waiting) } 8, 'unheard: L4, L5: those who stood in line still do, in order';
+}
+
 done_testing;

@@ -29,7 +29,7 @@ sub node {
         ticket_redis 127.0.0.1:$port user=seller password_file=$dir/$name db=3;
         ticket_zone  rooms:1m interval=100ms;
         ticket_keys  %%KEYS%%;
-        ticket_room  show { slots 1; }
+        ticket_room  show { slots 1; early_polls allow; }
         server {
             listen unix:%%SOCK%%;
             location = /queue   { ticket_queue show; }

@@ -1,43 +1,45 @@
--- Turns the number of a called visitor into a session.  One who was away when
--- called, or missed the time to claim, is put back in line, where the number
+-- Turns the place of a called visitor into a session.  One who was away when
+-- called, or missed the time to claim, is put back in line, where the place
 -- stands before all that were not yet called.  Claiming again returns the
 -- same session.
 --
--- ARGV[13]  epoch of the token   ARGV[14]  its number
--- Result    "admitted" with the answer's head, then: when the session ends;
+-- Own ARGV  1 epoch of the token   2 the place
+-- Result    the answer's head, whose word is
+--           "admitted", with: when the session ends, when at the latest;
 --           "called": the rate is used up, claim again in a moment;
 --           "waiting": in line; "spent": the session is over, or the place
---           was given up; "past": the epoch is over
+--           was given up; "past": the epoch is over; "settling": claim again
+--           in a moment
 
-open()
-expire()
-turn_window()
+if not open() then return answer('settling') end
+go_on()
+if misplaced() then
+  save()
+  return answer('settling')
+end
 
-local epoch, number = tonumber(ARGV[13]), tonumber(ARGV[14])
+local epoch, place = tonumber(ARGV[OWN + 1]), tonumber(ARGV[OWN + 2])
 
 local function claim()
   if epoch ~= line.epoch then return answer('past') end
-  local ends = redis.call('ZSCORE', key('sess'), number)
-  if not ends then
-    if get_bit('used', number) then return answer('spent') end
-    if not redis.call('ZSCORE', key('calls'), number) then
-      set_bit('gone', number, 0)
-      put_in_line(number)
-      call()
-      if not redis.call('ZSCORE', key('calls'), number) then
-        return answer('waiting')
-      end
+  local ends = tonumber(redis.call('ZSCORE', key('sess'), place) or nil)
+  if ends then return answer('admitted', ends, last_end(place, ends)) end
+  if get_bit('used', place) then return answer('spent') end
+  if not redis.call('ZSCORE', key('calls'), place) then
+    if get_bit('gone', place) then remember('back', place) end
+    set_bit('gone', place, 0)
+    put_in_line(place)
+    call(free())
+    if not redis.call('ZSCORE', key('calls'), place) then
+      return answer('waiting')
     end
-    if not may_begin() then
-      redis.call('ZADD', key('calls'), now + room.claim, number)
-      return answer('called')
-    end
-    ends = admit(number)
-    count('rs', 1)
   end
-  local result = answer('admitted')
-  result[#result + 1] = tonumber(ends)
-  return result
+  if not may_begin() then
+    redis.call('ZADD', key('calls'), now + room.claim, place)
+    return answer('called')
+  end
+  count('rs', 1)
+  return answer('admitted', admit(place))
 end
 
 local result = claim()

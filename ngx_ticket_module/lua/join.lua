@@ -2,52 +2,74 @@
 -- was under way.  Those in line come first: only when they have all been
 -- called, and the limits leave room, are newcomers admitted at once.
 --
--- ARGV[13]  how many numbers
--- Result    "ok" with the answer's head, then: first number, how many of them
---           are admitted (the lowest), when their sessions end;
---           "settling": ask again in a moment; "full": no number is left
+-- Own ARGV  1 how many visitors
+--           2 and on, where one of them has an identity: of each the identity
+--             or "".  One that has a number keeps it, unless "!" stands
+--             before it
+-- Result    the answer's head, whose word is
+--           "ok", with: first new number, how many of the new numbers are
+--             admitted (the lowest), when their sessions end, when at the
+--             latest; and, where there are identities, the number of each
+--             visitor;
+--           "settling": ask again in a moment; "closed": the room takes
+--             nobody; "full": no number is left
 
-open()
-expire()
-turn_window()
+if not open() then return answer('settling') end
+go_on()
 if settling() then
   save()
   return answer('settling')
 end
+if not takes_joins() then
+  save()
+  return answer('closed')
+end
 
-local wanted = tonumber(ARGV[13])
+local wanted = tonumber(ARGV[OWN + 1])
 if line.issued + wanted >= SEG * SEGS_MAX then
   save()
   return answer('full')
 end
 
-call()
-local admitted, ends = 0, 0
-if not first() then
-  admitted = math.min(wanted, free())
-  if room.rate > 0 then
-    admitted = math.min(admitted, room.rate - counted('rs'))
+local from = line.issued + 1
+
+-- The number of a visitor who has an identity, as it was or as it is now.
+local function number_of(identity)
+  local known = string.gsub(identity, '^!', '')
+  local number = known == identity and known ~= ''
+                 and redis.call('HGET', key('ids'), known)
+  if number then return tonumber(number) end
+  line.issued = line.issued + 1
+  if known ~= '' then
+    redis.call('HSET', key('ids'), known, line.issued)
+    keep('ids')
   end
-  admitted = math.max(0, admitted)
+  return line.issued
 end
 
-local from = line.issued + 1
-line.issued = line.issued + wanted
-line.seq = line.seq + 1
-for i = 0, wanted - 1 do
+local numbers = {}
+for i = OWN + 2, #ARGV do numbers[#numbers + 1] = number_of(ARGV[i]) end
+if #numbers == 0 then line.issued = line.issued + wanted end
+
+call(free())
+local issued, admitted, ends, last = line.issued - from + 1, 0, 0, 0
+if room.queue_all == 0 and not first() then
+  admitted = math.min(issued, free())
+  if room.rate > 0 and room.mode ~= PASSTHROUGH then
+    admitted = math.max(0, math.min(admitted, room.rate - counted('rs')))
+  end
+end
+
+for i = 0, issued - 1 do
   if i < admitted then
-    ends = admit(from + i)
+    ends, last = admit(from + i)
   else
     put_in_line(from + i)
   end
 end
-count('rc', admitted)
 count('rs', admitted)
-line.total = line.total + admitted
+spend(admitted)
+if issued > 0 then line.seq = line.seq + 1 end
 
 save()
-local result = answer('ok')
-result[#result + 1] = from
-result[#result + 1] = admitted
-result[#result + 1] = ends
-return result
+return answer('ok', from, admitted, ends, last, unpack(numbers))

@@ -1,22 +1,23 @@
 -- Gives up a place, a call or a session for good.
 --
--- ARGV[13]  epoch of the token   ARGV[14]  its number
--- Result    "left" with the answer's head; "past": the epoch is over
+-- Own ARGV  1 epoch of the token   2 the place
+-- Result    the answer's head, whose word is "left"; "past": the epoch is
+--           over; "settling": ask again in a moment
 
-open()
-expire()
+if not open() then return answer('settling') end
+go_on()
+if misplaced() then
+  save()
+  return answer('settling')
+end
 
-local epoch, number = tonumber(ARGV[13]), tonumber(ARGV[14])
+local epoch, place = tonumber(ARGV[OWN + 1]), tonumber(ARGV[OWN + 2])
 if epoch ~= line.epoch then
   save()
   return answer('past')
 end
 
-redis.call('ZREM', key('sess'), number)
-redis.call('ZREM', key('calls'), number)
-set_bit('used', number, 1)
-take_out_of_line(number)
-line.seq = line.seq + 1
+give_up(place)
 
 save()
 return answer('left')

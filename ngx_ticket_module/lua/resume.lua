@@ -1,29 +1,37 @@
 -- A pass that is good by its signature and time, but whose session is not
 -- known.  After a loss it is registered again and takes over the slot that
--- was kept for it; otherwise it was released or revoked.
+-- was kept for it; otherwise it was released or revoked, or has run out.
 --
--- ARGV[13]  epoch of the pass   ARGV[14]  its number   ARGV[15]  its end, ms
--- Result    "valid" or "refused" with the answer's head
+-- Own ARGV  1 epoch of the pass   2 its place   3 its end at the latest, ms
+-- Result    the answer's head, whose word is "valid", with: when the session
+--           ends; "refused"; "settling": nothing can be said yet
 
-open()
-expire()
-
-local epoch, number, ends =
-  tonumber(ARGV[13]), tonumber(ARGV[14]), tonumber(ARGV[15])
-
-local function resume()
-  if epoch ~= line.epoch or ends <= now then return 'refused' end
-  if redis.call('ZSCORE', key('sess'), number) then return 'valid' end
-  if now >= line.ghosts_until or get_bit('used', number) then
-    return 'refused'
-  end
-  admit(number)
-  redis.call('ZADD', key('sess'), math.min(ends, now + room.session), number)
-  take_out_of_line(number)
-  line.ghosts = math.max(0, line.ghosts - 1)
-  return 'valid'
+if not open() then return answer('settling') end
+go_on()
+if misplaced() then
+  save()
+  return answer('settling')
 end
 
-local word = resume()
+local epoch, place, last =
+  tonumber(ARGV[OWN + 1]), tonumber(ARGV[OWN + 2]), tonumber(ARGV[OWN + 3])
+
+local function resume()
+  if epoch ~= line.epoch or last <= now then return answer('refused') end
+  local ends = tonumber(redis.call('ZSCORE', key('sess'), place) or nil)
+  if ends then return answer('valid', ends) end
+  if now >= line.ghosts_until or get_bit('used', place) then
+    return answer('refused')
+  end
+  admit(place)
+  ends = math.min(last, now + room.session)
+  redis.call('ZADD', key('sess'), ends, place)
+  redis.call('ZADD', key('begun'), last - longest(), place)
+  take_out_of_line(place)
+  line.ghosts = math.max(0, line.ghosts - 1)
+  return answer('valid', ends)
+end
+
+local result = resume()
 save()
-return answer(word)
+return result

@@ -16,11 +16,13 @@ our @EXPORT = qw(line_http line_node crowd each_visitor poll_all post_all
     leave_all numbers occupied);
 
 # The http block: a room with these settings, its queue at /queue, and a gated
-# page at /site that shows what the site is told.
+# page at /site that shows what the site is told.  Polls are answered however
+# early, unless the settings say otherwise.
 sub line_http {
     my ($settings, %more) = @_;
     my $zone = $more{zone} // 'rooms:4m interval=100ms';
     my $extra = $more{extra} // '';
+    $settings .= ' early_polls allow;' if $settings !~ /early_polls/;
     return <<"CONF";
         ticket_redis unix:%%REDIS%% timeout=500ms;
         ticket_zone  $zone;
