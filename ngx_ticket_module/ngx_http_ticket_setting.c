@@ -456,6 +456,7 @@ ngx_http_ticket_finish_room(ngx_conf_t *cf, ngx_http_ticket_block_t *block)
 static ngx_int_t
 ngx_http_ticket_read_dates(ngx_conf_t *cf, ngx_http_ticket_block_t *block)
 {
+    int               rc;
     char              err[256];
     int64_t           ms;
     ngx_uint_t        i;
@@ -474,17 +475,17 @@ ngx_http_ticket_read_dates(ngx_conf_t *cf, ngx_http_ticket_block_t *block)
             continue;
         }
 
-        if (ticket_time_parse((char *) block->date[i].data,
-                              block->date[i].len,
-                              (char *) block->timezone.data, &ms, err,
-                              sizeof(err))
-            != 0 || ms <= 0)
-        {
+        rc = ticket_time_parse((char *) block->date[i].data,
+                               block->date[i].len,
+                               (char *) block->timezone.data, &ms, err,
+                               sizeof(err));
+
+        if (rc != 0 || ms <= 0) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "\"ticket_room\" \"%V\" cannot use the date "
                                "\"%V\": %s", &block->room->name,
                                &block->date[i],
-                               ms <= 0 ? "it is before 1970" : err);
+                               rc != 0 ? err : "it is before 1970");
             return NGX_ERROR;
         }
 

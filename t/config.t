@@ -186,6 +186,43 @@ subtest 'ticket_room' => sub {
     refused("rate $_", ['"rate" in "ticket_room" takes a number from 1 to 10000000 and a time from 100ms to 1d'],
         $room->("rate $_;")) for '', '5', '0 1s', '-1 1s', '10000001 1s', 'x 1s', '5 99ms', '5 25h', '5 x', '5 1s 2s', '5 0';
     refused('rate twice', ['"rate" is set twice in "ticket_room"'], $room->('rate 5 1s; rate 5 1s;'));
+    accepted("session $_", $room->("session $_;")) for '10m renew=on max=30m', '10m renew=on max=10m', '10m renew=off';
+    refused("session $_", ['"session" in "ticket_room" takes one time', 'renew=on max=time'], $room->("session $_;"))
+        for '10m renew=on', '10m max=30m', '10m renew=on max=9m', '10m renew=on max=25h', '10m renew=yes', '10m renew=off max=30m',
+        'renew=on max=30m';
+    accepted("mode $_", $room->("mode $_;")) for qw(fifo passthrough reject);
+    refused("mode $_", ['"mode" in "ticket_room" takes fifo, passthrough or reject'], $room->("mode $_;"))
+        for '', 'FIFO', 'random', '1', 'fifo reject';
+    for my $flag (qw(paused queue_all)) {
+        accepted("$flag $_", $room->("$flag $_;")) for qw(on off);
+        refused("$flag $_", ["\"$flag\" in \"ticket_room\" takes on or off"], $room->("$flag $_;")) for '', 'yes', '1', 'on on';
+    }
+    accepted("admit_per_seat $_", $room->("admit_per_seat $_;")) for qw(0.001 1 1.5 1000);
+    refused("admit_per_seat $_", ['"admit_per_seat" in "ticket_room" takes one number from 0.001 to 1000'],
+        $room->("admit_per_seat $_;")) for '', '0', '1000.001', '-1', 'x', '1 2';
+    accepted("early_polls $_", $room->("early_polls $_;")) for qw(refuse allow);
+    refused("early_polls $_", ['"early_polls" in "ticket_room" takes refuse or allow'], $room->("early_polls $_;")) for '', 'on';
+
+    accepted($_, $room->($_)) for 'opens 2026-12-01T10:00:00+09:00;', 'opens 2026-12-01T10:00:00Z; closes 2026-12-02T10:00:00Z;',
+        'opens "2026-12-01 10:00"; prequeue "2026-12-01 09:30"; timezone Asia/Seoul;',
+        'timezone Europe/Berlin; prequeue "2026-12-01 09:30"; opens "2026-12-01 10:00"; closes "2026-12-03 10:00"; draw on;';
+    refused('a date without a time zone', ['"ticket_room" "concert" cannot use the date "2026-12-01 10:00"'],
+        $room->('opens "2026-12-01 10:00";'));
+    refused('an unknown time zone', ['cannot use the date', 'Asia/Soul'], $room->('timezone Asia/Soul; opens "2026-12-01 10:00";'));
+    refused('a local time that does not exist', ['cannot use the date'],
+        $room->('timezone Europe/Berlin; opens "2027-03-28 02:30";'));
+    refused("opens $_", ['"opens" in "ticket_room" takes one date'], $room->("opens $_;")) for '', '2026-12-01 10:00';
+    refused("date $_", ['cannot use the date'], $room->("opens $_;"))
+        for qw(tomorrow 2026-13-01T10:00:00Z 2026-12-01T25:00:00Z 2026-12-01 1764583200 1960-01-01T00:00:00Z);
+    refused('a prequeue without an opening', ['"prequeue" in "ticket_room" needs "opens" with a later time'],
+        $room->('prequeue 2026-12-01T10:00:00Z;'));
+    refused('a prequeue after the opening', ['"prequeue" in "ticket_room" needs "opens" with a later time'],
+        $room->('prequeue 2026-12-01T10:00:00Z; opens 2026-12-01T10:00:00Z;'));
+    refused('a close before the opening', ['"closes" in "ticket_room" must be later than "opens"'],
+        $room->('opens 2026-12-01T10:00:00Z; closes 2026-12-01T09:00:00Z;'));
+    refused('a draw without a prequeue', ['"draw" in "ticket_room" needs "prequeue" and "opens"'],
+        $room->('draw on; opens 2026-12-01T10:00:00Z;'));
+    refused("$_ twice", ["\"$_\" is set twice in \"ticket_room\""], $room->("$_; $_;" =~ s/(\w+)/$1 off/gr)) for qw(paused queue_all);
     refused("setting $_", ['unknown setting', 'slots, rate, session, claim, liveness, mode'], $room->("$_ 5;"))
         for qw(slot Slots renew);
     refused('a block within', ['unexpected "{"'], $room->('slots { 5; }'));
