@@ -173,8 +173,9 @@ ngx_http_ticket_lease(ngx_http_ticket_shared_t *sh)
 
 
 /*
- * Who polled is delivered once an interval.  Where a rate paces the calls,
- * exchanges in between deliver nothing and only call.
+ * Who polled is delivered once an interval.  Where a rate paces the calls, or
+ * more were called a moment ago, exchanges in between deliver nothing and
+ * only call.
  */
 
 static void
@@ -460,8 +461,8 @@ static void
 ngx_http_ticket_apply(ngx_http_ticket_exchange_t *exchange,
     ngx_http_ticket_answer_t *answer)
 {
-    uint64_t                     seg;
-    ngx_uint_t                   i;
+    uint64_t                     seg, calls;
+    ngx_uint_t                   i, calling;
     redisReply                  *bits;
     ticket_line_t               *line;
     ticket_view_t               *view;
@@ -471,6 +472,7 @@ ngx_http_ticket_apply(ngx_http_ticket_exchange_t *exchange,
     instance = exchange->subject.instance;
     zone = exchange->subject.mcf->zone->data;
     line = &instance->line;
+    calls = ngx_http_ticket_answer_uint(answer, NGX_HTTP_TICKET_V_TOTAL);
 
     for (i = NGX_HTTP_TICKET_V_SEGMENTS; i + 1 < answer->n; i += 2) {
         seg = ngx_http_ticket_answer_uint(answer, i);
@@ -512,12 +514,15 @@ ngx_http_ticket_apply(ngx_http_ticket_exchange_t *exchange,
     view->calls = ngx_http_ticket_answer_uint(answer, NGX_HTTP_TICKET_V_CALLS);
     view->fetched_ms = ngx_current_msec;
 
+    calling = (instance->calls != calls);
+    instance->calls = calls;
+
     ngx_http_ticket_apply_policy(exchange, answer, view);
     ngx_http_ticket_sample(exchange, answer, view);
 
     ticket_line_publish(line);
 
-    instance->paced = (view->rate != 0 && view->waiting != 0);
+    instance->paced = (view->waiting != 0 && (view->rate != 0 || calling));
 
     ngx_shmtx_unlock(&zone->shpool->mutex);
 }
@@ -612,7 +617,7 @@ ngx_http_ticket_sample(ngx_http_ticket_exchange_t *exchange,
     news.life = view->life;
     news.liveness_ms = exchange->subject.room->policy.liveness;
     news.issued = view->issued;
-    news.calls = ngx_http_ticket_answer_uint(answer, NGX_HTTP_TICKET_V_TOTAL);
+    news.calls = instance->calls;
     news.waiting = ticket_line_count(&instance->line);
     news.held = view->settling || view->paused || view->sold_out
                 || view->mode == TICKET_MODE_REJECT

@@ -119,6 +119,7 @@ struct ngx_http_ticket_instance_s {
     ticket_pace_t                      pace;
     uint64_t                           resend_life;  /* 0: nothing to resend */
     ngx_uint_t                         paced;        /* unsigned  paced:1 */
+    uint64_t                           calls;        /* ever made */
 
     ticket_line_t                      line;
 };

@@ -4,6 +4,7 @@
 
 use lib 't/lib';
 use Ticket::Test;
+use Ticket::Http;
 use Ticket::Redis;
 use Ticket::Line;
 use Time::HiRes qw(sleep time);
@@ -63,6 +64,23 @@ sub most_over_share {
     my @ticks = watch_calls($redis, 3);
     is((grep { $_->[1] > 1 } @ticks), 0, 'one call at a time');
     cmp_ok(scalar @ticks, '>=', 4, 'two calls in a second');
+}
+
+# Thousands who may all be called are called in parts, between which Redis
+# serves others, and without waiting for the next exchange.
+{
+    my $redis = Ticket::Redis->new(dir => temp_dir(), name => 'many');
+    my $node  = line_node($redis, 'slots 100000; session 60s; claim 60s; liveness 60s;', name => 'd',
+                          zone => 'rooms:4m interval=500ms');
+    $redis->cmd('SET', 'ticket:{show}:stock', 0);
+    Ticket::Http->new($node->target)->many([({method => 'POST', path => '/queue'}) x 5000], concurrency => 100);
+    $redis->cmd('DEL', 'ticket:{show}:stock');
+    my @ticks = watch_calls($redis, 2);
+    my $most = 0;
+    for my $tick (@ticks) { $most = $tick->[1] if $tick->[1] > $most }
+    is($redis->cmd('HGET', 'ticket:{show}', 'total'), 5000, 'all are called');
+    cmp_ok(scalar @ticks, '>=', 1, 'not all at once');
+    cmp_ok($most, '<=', 2000, 'never more than 2000 by one script');
 }
 
 done_testing;

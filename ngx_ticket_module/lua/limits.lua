@@ -3,6 +3,7 @@
 
 local RATE_PARTS = 100     -- the rate's time is counted in so many parts
 local CATCH_UP_MS = 200    -- most that a late call makes up for
+local CALLS_MAX = 2000     -- by one script, while everything else waits
 
 local PASSTHROUGH, REJECT = 1, 2
 
@@ -118,10 +119,10 @@ end
 
 -- What slots, seats and rate leave, at whatever pace.
 local function left()
-  local n, taken = SEG, line.ghosts + redis.call('ZCARD', key('sess'))
-                        + redis.call('ZCARD', key('calls'))
-  local seats = stock()
-  if room.slots > 0 then n = room.slots - taken end
+  local n, seats = CALLS_MAX, stock()
+  local taken = line.ghosts + redis.call('ZCARD', key('sess'))
+                + redis.call('ZCARD', key('calls'))
+  if room.slots > 0 then n = math.min(n, room.slots - taken) end
   if seats and seats <= 0 then return 0 end
   if seats and room.per_seat > 0 then
     n = math.min(n, math.floor(seats * room.per_seat / 1000) - taken)
@@ -133,7 +134,7 @@ end
 -- How many more may be called now.
 local function free()
   if settling() then return 0 end
-  if room.mode == PASSTHROUGH then return SEG end
+  if room.mode == PASSTHROUGH then return CALLS_MAX end
   if room.mode == REJECT or room.paused == 1 or not is_open() then return 0 end
   local n = left()
   if room.rate > 0 then n = math.min(n, due()) end
