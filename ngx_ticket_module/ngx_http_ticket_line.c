@@ -353,7 +353,7 @@ ngx_http_ticket_check(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx,
                                                ctx->pass.token.number))
              - number;
 
-    if (ngx_http_ticket_redis_command(op->subject.mcf->process->redis,
+    if (ngx_http_ticket_redis_command(op->subject.mcf->process->redis, 1,
                                       ngx_http_ticket_checked, op, 3, argv,
                                       len)
         != NGX_OK)
@@ -479,7 +479,7 @@ ngx_http_ticket_renew(ngx_http_ticket_op_t *op, ngx_http_ticket_ctx_t *ctx)
     argv[4] = (char *) arg[1].data;
     len[4] = arg[1].len;
 
-    if (ngx_http_ticket_redis_command(op->subject.mcf->process->redis,
+    if (ngx_http_ticket_redis_command(op->subject.mcf->process->redis, 1,
                                       ngx_http_ticket_renewed, NULL, 5, argv,
                                       len)
         == NGX_OK)

@@ -1,7 +1,7 @@
 
 /*
  * Calls the Redis scripts.  They are loaded on every new connection, so that
- * EVALSHA finds them, and again when Redis says that it has none.
+ * EVALSHA finds them.
  */
 
 
@@ -49,7 +49,7 @@ static const ngx_http_ticket_lua_t  ngx_http_ticket_scripts[] = {
 
 
 void
-ngx_http_ticket_load_scripts(ngx_http_ticket_redis_t *redis)
+ngx_http_ticket_load_scripts(ngx_http_ticket_link_t *link)
 {
     size_t       len[3];
     ngx_uint_t   i;
@@ -64,7 +64,7 @@ ngx_http_ticket_load_scripts(ngx_http_ticket_redis_t *redis)
         argv[2] = ngx_http_ticket_scripts[i].text;
         len[2] = ngx_http_ticket_scripts[i].len;
 
-        (void) ngx_http_ticket_redis_command(redis, ngx_http_ticket_loaded,
+        (void) ngx_http_ticket_link_command(link, ngx_http_ticket_loaded,
                                (void *) ngx_http_ticket_scripts[i].name,
                                3, argv, len);
     }
@@ -133,8 +133,8 @@ ngx_http_ticket_script(ngx_http_ticket_script_e script,
         len[4 + NGX_HTTP_TICKET_ARGS + i] = args[i].len;
     }
 
-    rc = ngx_http_ticket_redis_command(subject->mcf->process->redis, handler,
-                                       data, argc, argv, len);
+    rc = ngx_http_ticket_redis_command(subject->mcf->process->redis, 3,
+                                       handler, data, argc, argv, len);
 
     ngx_free(argv);
 
@@ -206,10 +206,6 @@ ngx_http_ticket_read_answer(ngx_http_ticket_subject_t *subject,
                       "ticket: Redis failed for room \"%*s\": %s",
                       subject->instance->len, subject->instance->name,
                       reply->str);
-
-        if (ngx_strncmp(reply->str, "NOSCRIPT", 8) == 0) {
-            ngx_http_ticket_load_scripts(subject->mcf->process->redis);
-        }
 
         return NGX_ERROR;
     }

@@ -9,6 +9,7 @@
 #define _NGX_HTTP_TICKET_SCRIPT_H_INCLUDED_
 
 
+#include "ngx_http_ticket_link.h"
 #include "ngx_http_ticket_module.h"
 
 
@@ -47,8 +48,8 @@ typedef struct {
 } ngx_http_ticket_subject_t;
 
 
-/* Loads all scripts; the first thing said on a connection. */
-void ngx_http_ticket_load_scripts(ngx_http_ticket_redis_t *redis);
+/* Loads all scripts; said on each new connection, and on NOSCRIPT. */
+void ngx_http_ticket_load_scripts(ngx_http_ticket_link_t *link);
 
 /*
  * Calls a script with further arguments.  The handler is called unless

@@ -92,6 +92,18 @@ subtest 'ticket_redis' => sub {
     accepted("timeout=$_", $redis->("127.0.0.1 timeout=$_")) for qw(100ms 1s 60s 1m);
     accepted("db=$_", $redis->("127.0.0.1 db=$_")) for 0, 15;
 
+    accepted("$_", $redis->($_)) for 'sentinel=line 127.0.0.1', 'cluster 127.0.0.1:7000 [::1]:7001',
+        "sentinel=line 127.0.0.1 127.0.0.1:26380 user=web password_file=$password db=1 timeout=1s sentinel_user=watch "
+        . "sentinel_password_file=$password", "cluster 127.0.0.1 user=web password_file=$password timeout=1s";
+    refused("$_", ['"ticket_redis"', 'takes an address, or "sentinel=name" or "cluster" and one or more addresses'],
+        $redis->($_)) for 'cluster', 'sentinel=line', 'cluster timeout=1s';
+    refused("$_->[0]", ['"ticket_redis"', "invalid parameter \"$_->[1]\"", 'db= (not in a cluster)'], $redis->($_->[0]))
+        for ['cluster 127.0.0.1 db=1', 'db=1'], ['127.0.0.1 sentinel_user=a', 'sentinel_user=a'],
+        ['cluster 127.0.0.1 sentinel_user=a', 'sentinel_user=a'], ['127.0.0.1 127.0.0.2', '127.0.0.2'],
+        ['sentinel=line 127.0.0.1 sentinel_db=1', 'sentinel_db=1'];
+    refused('too many', ['too many addresses in "ticket_redis": at most 16'], $redis->('cluster ' . '127.0.0.1 ' x 17));
+    refused('an address', ['invalid address "127.0.0.1:x" in "ticket_redis"'], $redis->('cluster 127.0.0.1 127.0.0.1:x'));
+
     refused('twice', ['"ticket_redis" directive is duplicate'], $redis->('127.0.0.1; ticket_redis 127.0.0.1'));
     refused('no address', ['invalid number of arguments in "ticket_redis"'], redis => 'ticket_redis;');
     for my $address ('nobody.invalid', '127.0.0.1:0', '127.0.0.1:65536', '127.0.0.1:x', '[::1', 'unix:', '""',

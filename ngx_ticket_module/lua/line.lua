@@ -58,7 +58,8 @@
 --     stopped: "last" as it was when that was noticed
 --   ghosts, ghosts_until: slots taken by sessions that a loss made unknown
 --   win, clock, turned, last: presence windows; their clock goes on only
---     while exchanges go on, so that an outage makes nobody absent
+--     while exchanges go on, so that an outage makes nobody absent, and calls
+--     wait for as long
 --   lo: lowest segment that may hold somebody; ver: of w; kept: TTLs renewed
 --   set, set_ver: settings changed at run time, and when
 --   draw_key, held, drawn: the draw's key, when it was held (0: not yet), how
@@ -213,6 +214,20 @@ local function learn()
   end
 end
 
+-- After an outage nobody is absent, and nobody has missed a call, only for
+-- its length.
+local function go_on_from(last)
+  local step = math.max(0, math.min(now - last, CLOCK_STEP_MS))
+  local away = now - last - step
+  line.clock = line.clock + step
+  line.last = now
+  if away > 0 then
+    for _, place in ipairs(redis.call('ZRANGE', key('calls'), 0, -1)) do
+      redis.call('ZINCRBY', key('calls'), away, place)
+    end
+  end
+end
+
 -- Loads the state, or makes it: anew, or from what the node knows.  Where
 -- there is one, only a node that has itself seen a later epoch (it has a
 -- snapshot) can tell that Redis went back; a token cannot.  Returns false
@@ -243,9 +258,7 @@ local function open()
   end
   redis.call('HSET', root .. ':nodes', node.name, run .. ' ' .. now)
   settle()
-  line.clock = line.clock + math.max(0, math.min(now - line.last,
-                                                 CLOCK_STEP_MS))
-  line.last = now
+  go_on_from(line.last)
   return true
 end
 

@@ -1,32 +1,54 @@
 package Ticket::Redis;
 
-# A private Redis server on a unix socket, and a client that speaks RESP to
-# it: commands go out as lists, answers come back as Perl values (nil is
-# undef, arrays are references).
+# A private Redis server on a unix socket, and on request on a loopback port,
+# as a replica, or as a node of a cluster; and a client that speaks RESP to it:
+# commands go out as lists, answers come back as Perl values (nil is undef,
+# arrays are references).
 
 use strict;
 use warnings;
 
 use parent 'Ticket::Service';
 use File::Path qw(remove_tree);
+use IO::Socket::INET;
 use IO::Socket::UNIX;
+use Time::HiRes ();
 
 # Options: dir (an existing directory; the server keeps its files in it),
-# name (default redis), aof (append-only file, default off), options (further
-# arguments of redis-server).
+# name (default redis), aof (append-only file, default off), tcp (also listen
+# on 127.0.0.1, on a free port), replica_of (another of these, with tcp),
+# cluster (a node of one, not yet in any), options (further arguments of
+# redis-server).
 sub new {
     my ($class, %args) = @_;
     my $name = $args{name} // 'redis';
     my $dir  = "$args{dir}/$name";
     my $socket = "$args{dir}/$name.sock";
+    my $port = $args{tcp} || $args{cluster} || $args{replica_of} ? free_port() : 0;
+    my @more = @{$args{options} // []};
+    unshift @more, '--bind', '127.0.0.1' if $port;
+    unshift @more, '--replicaof', '127.0.0.1', $args{replica_of}->port, '--repl-diskless-sync-delay', 0
+        if $args{replica_of};
+    unshift @more, '--cluster-enabled', 'yes', '--cluster-port', free_port() if $args{cluster};
     mkdir $dir or die "mkdir $dir: $!\n";
     my $self = $class->launch(
-        name => $name, dir => $dir, socket => $socket, log => "$args{dir}/$name.log",
-        command => ['redis-server', '--port', 0, '--unixsocket', $socket, '--dir', $dir,
+        name => $name, dir => $dir, socket => $socket, log => "$args{dir}/$name.log", port => $port,
+        command => ['redis-server', '--port', $port, '--unixsocket', $socket, '--dir', $dir,
                     '--save', '', '--appendonly', $args{aof} ? 'yes' : 'no',
-                    '--daemonize', 'no', @{$args{options} // []}],
+                    '--daemonize', 'no', @more],
     );
     return $self->_ready;
+}
+
+# A port of 127.0.0.1 nobody listens on, outside the range from which the
+# kernel takes ports for connections.
+sub free_port {
+    for (1 .. 200) {
+        my $port = 10_240 + int rand 21_000;
+        my $probe = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1', LocalPort => $port);
+        return $port if $probe;
+    }
+    die "no free port\n";
 }
 
 sub _ready {
@@ -35,7 +57,15 @@ sub _ready {
     return $self;
 }
 
-sub socket { return $_[0]{socket} }
+sub socket  { return $_[0]{socket} }
+sub port    { return $_[0]{port} }
+sub address { return "127.0.0.1:$_[0]{port}" }
+
+# Waits until a replica has all its master has.
+sub await_sync {
+    my ($self) = @_;
+    return $self->await(sub { $self->cmd('INFO', 'replication') =~ /master_link_status:up/ }, 20, 'replication');
+}
 
 # Sends one command and returns its answer; dies with the server's words when
 # that is an error.
