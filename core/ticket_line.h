@@ -59,13 +59,13 @@ typedef struct {
     uint32_t calls;      /* called and not yet claimed */
     uint32_t waiting;    /* bits set in the waiting bitmap */
     ticket_speed_t speed;
-    uint64_t begun;      /* sessions ever begun in the epoch */
-    uint64_t missed;     /* calls never claimed in the epoch */
-    uint32_t rate;       /* in force, 0: none */
-    uint8_t mode;        /* ticket_mode_t */
+    uint64_t begun;  /* sessions ever begun in the epoch */
+    uint64_t missed; /* calls never claimed in the epoch */
+    uint32_t rate;   /* in force, 0: none */
+    uint8_t mode;    /* ticket_mode_t */
     uint8_t paused;
     uint8_t sold_out;
-    uint8_t settling;    /* Redis waits for what the nodes know */
+    uint8_t settling; /* Redis waits for what the nodes know */
 } ticket_view_t;
 
 typedef struct {

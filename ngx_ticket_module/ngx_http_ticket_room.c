@@ -28,8 +28,8 @@ ngx_http_ticket_conf_room(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     char                         *rv;
     ngx_str_t                    *value;
     ngx_conf_t                    save;
-    ngx_http_ticket_block_t       block;
     ngx_http_ticket_room_t       *room;
+    ngx_http_ticket_block_t      *block;
     ngx_http_ticket_main_conf_t  *mcf = conf;
 
     value = cf->args->elts;
@@ -58,12 +58,16 @@ ngx_http_ticket_conf_room(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     room->name = value[1];
     room->early = 1;
 
-    ngx_memzero(&block, sizeof(ngx_http_ticket_block_t));
-    block.room = room;
+    block = ngx_pcalloc(cf->temp_pool, sizeof(ngx_http_ticket_block_t));
+    if (block == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    block->room = room;
 
     save = *cf;
     cf->handler = ngx_http_ticket_room_setting;
-    cf->handler_conf = (char *) &block;
+    cf->handler_conf = (char *) block;
 
     rv = ngx_conf_parse(cf, NULL);
 
@@ -73,7 +77,7 @@ ngx_http_ticket_conf_room(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return rv;
     }
 
-    return ngx_http_ticket_finish_room(cf, &block);
+    return ngx_http_ticket_finish_room(cf, block);
 }
 
 

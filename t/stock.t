@@ -24,6 +24,8 @@ my $room = 'slots 50; session 60s; claim 30s; liveness 20s;';
     eventually { poll_all(\@crowd); 6 == grep { $_->{state} eq 'called' } @crowd } 3,
         'seats that come back are offered to those in line';
     is(scalar eventually_sold_out(\@crowd, 0), 6, 'and it is told no more');
+    $redis->cmd('SET', 'ticket:{show}:stock', -1);
+    is(scalar eventually_sold_out(\@crowd, 1), 6, 'less than none is none');
     $redis->cmd('SET', 'ticket:{show}:stock', 'many');
     my ($one) = crowd($node[0], 1);
     is($one->{state}, 'admitted', 'what is no number says nothing');

@@ -21,7 +21,8 @@ end
 
 -- Seats left, or nil where nobody says.
 local function stock()
-  return tonumber(redis.call('GET', root .. ':stock') or nil)
+  local seats = tonumber(redis.call('GET', root .. ':stock') or nil)
+  return seats and math.max(0, seats)
 end
 
 -- Numbers issued before the opening become places in random order.  The nodes
