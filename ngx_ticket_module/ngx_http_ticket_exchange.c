@@ -53,7 +53,7 @@ typedef struct {
     ngx_http_ticket_subject_t     subject;
     ngx_array_t                   parcels;
     uint64_t                      version;
-    ngx_msec_t                    began;
+    uint64_t                      sent;     /* ngx_http_ticket_clock() */
     unsigned                      resend:1;
 } ngx_http_ticket_exchange_t;
 
@@ -271,7 +271,7 @@ ngx_http_ticket_exchange(ngx_http_ticket_main_conf_t *mcf,
         exchange->version = view.version;
     }
 
-    exchange->began = ngx_current_msec;
+    exchange->sent = ngx_http_ticket_clock();
 
     if ((deliver && ngx_http_ticket_collect(exchange) != NGX_OK)
         || ngx_http_ticket_deliver(exchange) != NGX_OK)
@@ -387,6 +387,8 @@ ngx_http_ticket_exchanged(redisReply *reply, void *data)
         goto failed;
     }
 
+    ngx_http_ticket_watch_trip(mcf->zone->data, exchange->sent);
+
     if (ngx_http_ticket_answer_is(&answer, "resend")) {
         ngx_http_ticket_resend(exchange, &answer);
         goto failed;
@@ -414,6 +416,7 @@ ngx_http_ticket_exchanged(redisReply *reply, void *data)
     ticket_line_sweep(&instance->line, ngx_current_msec);
 
     ngx_http_ticket_count(instance, NGX_HTTP_TICKET_N_EXCHANGES);
+    ngx_http_ticket_watch_tell(mcf, instance);
     ngx_destroy_pool(exchange->pool);
 
     return;
@@ -514,11 +517,14 @@ ngx_http_ticket_apply(ngx_http_ticket_exchange_t *exchange,
     view->calls = ngx_http_ticket_answer_uint(answer, NGX_HTTP_TICKET_V_CALLS);
     view->fetched_ms = ngx_current_msec;
 
-    calling = (instance->calls != calls);
-    instance->calls = calls;
+    calling = (instance->watch.calls != calls);
 
     ngx_http_ticket_apply_policy(exchange, answer, view);
     ngx_http_ticket_sample(exchange, answer, view);
+
+    ngx_http_ticket_watch(instance, view, calls,
+                          (int64_t) ngx_http_ticket_answer_uint(answer,
+                                                    NGX_HTTP_TICKET_V_STOCK));
 
     ticket_line_publish(line);
 
@@ -617,7 +623,7 @@ ngx_http_ticket_sample(ngx_http_ticket_exchange_t *exchange,
     news.life = view->life;
     news.liveness_ms = exchange->subject.room->policy.liveness;
     news.issued = view->issued;
-    news.calls = instance->calls;
+    news.calls = ngx_http_ticket_answer_uint(answer, NGX_HTTP_TICKET_V_TOTAL);
     news.waiting = ticket_line_count(&instance->line);
     news.held = view->settling || view->paused || view->sold_out
                 || view->mode == TICKET_MODE_REJECT

@@ -109,6 +109,7 @@ ngx_http_ticket_gate_start(ngx_http_request_t *r,
     }
 
     ngx_http_ticket_read_tokens(r, ctx);
+    ngx_http_ticket_watch_pass(ctx);
 
     if (ctx->pass.found != NGX_HTTP_TICKET_TOKEN_GOOD) {
         return ngx_http_ticket_gate_claim(r, ctx);
@@ -142,7 +143,7 @@ ngx_http_ticket_gate_checked(ngx_http_request_t *r,
         || (ctx->instance && ctx->instance->known.epoch
             && ctx->pass.token.epoch > ctx->instance->known.epoch))
     {
-        ngx_http_ticket_count(ctx->instance, NGX_HTTP_TICKET_N_REFUSED);
+        ngx_http_ticket_count(ctx->instance, NGX_HTTP_TICKET_N_PASSES_OVER);
         ctx->pass.found = NGX_HTTP_TICKET_TOKEN_OVER;
 
         return ngx_http_ticket_gate_claim(r, ctx);
@@ -281,9 +282,7 @@ ngx_http_ticket_gate_through(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (ctx->instance) {
-        ngx_http_ticket_count(ctx->instance, NGX_HTTP_TICKET_N_PASSED);
-    }
+    ngx_http_ticket_count_known(ctx, NGX_HTTP_TICKET_N_PASSED);
 
     return NGX_DECLINED;
 }
@@ -470,13 +469,12 @@ ngx_http_ticket_gate_hold_back(ngx_http_request_t *r,
     ngx_http_ticket_problem_e  problem;
 
     if (ngx_http_ticket_gate_is_off(ctx)) {
+        ngx_http_ticket_count_known(ctx, NGX_HTTP_TICKET_N_PASSED);
         return ngx_http_ticket_gate_remove_headers(r) == NGX_OK
                ? NGX_DECLINED : NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (ctx->instance) {
-        ngx_http_ticket_count(ctx->instance, NGX_HTTP_TICKET_N_HELD_BACK);
-    }
+    ngx_http_ticket_count_known(ctx, NGX_HTTP_TICKET_N_HELD_BACK);
 
     if (ngx_http_ticket_gate_wants_page(r)) {
         return ngx_http_ticket_gate_page(r, ctx);

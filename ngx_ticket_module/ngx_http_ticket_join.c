@@ -19,6 +19,7 @@ typedef struct {
     ngx_queue_t                   waiting;  /* operations for the next */
     ngx_queue_t                   sent;     /* operations under way */
     ngx_event_t                   failed;   /* posted: could not be sent */
+    ngx_http_ticket_counter_e     why;      /* and this is why */
     unsigned                      in_flight:1;
 } ngx_http_ticket_joins_t;
 
@@ -35,7 +36,7 @@ static void ngx_http_ticket_give_back(ngx_http_ticket_subject_t *subject,
 static void ngx_http_ticket_given_back(redisReply *reply, void *data);
 static void ngx_http_ticket_joins_failed(ngx_event_t *ev);
 static void ngx_http_ticket_end_batch(ngx_http_ticket_joins_t *joins,
-    ngx_http_ticket_state_e state);
+    ngx_http_ticket_state_e state, ngx_http_ticket_counter_e why);
 
 
 ngx_int_t
@@ -51,6 +52,7 @@ ngx_http_ticket_join(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx,
     ctx->state = NGX_HTTP_TICKET_CLOSED;
 
     if (ngx_http_ticket_takes_joins(mcf, ctx) != NGX_OK) {
+        ngx_http_ticket_watch_closed(r, ctx);
         return NGX_OK;
     }
 
@@ -167,11 +169,18 @@ ngx_http_ticket_send_batch(ngx_http_ticket_joins_t *joins)
     if (ngx_http_ticket_reserve(zone, joins->subject.instance, issued,
                                 ngx_min(issued + n, TICKET_NUMBER_MAX),
                                 ngx_cycle->log)
-        != NGX_OK
-        || ngx_http_ticket_script(NGX_HTTP_TICKET_JOIN, &joins->subject,
-                                  ngx_http_ticket_joined, joins, 1, &arg)
-           != NGX_OK)
+        != NGX_OK)
     {
+        joins->why = NGX_HTTP_TICKET_N_JOINS_ZONE_FULL;
+        ngx_post_event(&joins->failed, &ngx_posted_events);
+        return;
+    }
+
+    if (ngx_http_ticket_script(NGX_HTTP_TICKET_JOIN, &joins->subject,
+                               ngx_http_ticket_joined, joins, 1, &arg)
+        != NGX_OK)
+    {
+        joins->why = NGX_HTTP_TICKET_N_JOINS_UNAVAILABLE;
         ngx_post_event(&joins->failed, &ngx_posted_events);
     }
 }
@@ -180,7 +189,11 @@ ngx_http_ticket_send_batch(ngx_http_ticket_joins_t *joins)
 static void
 ngx_http_ticket_joins_failed(ngx_event_t *ev)
 {
-    ngx_http_ticket_end_batch(ev->data, NGX_HTTP_TICKET_UNAVAILABLE);
+    ngx_http_ticket_joins_t  *joins;
+
+    joins = ev->data;
+
+    ngx_http_ticket_end_batch(joins, NGX_HTTP_TICKET_UNAVAILABLE, joins->why);
 }
 
 
@@ -225,7 +238,8 @@ ngx_http_ticket_joined(redisReply *reply, void *data)
     if (ngx_http_ticket_read_answer(&joins->subject, reply, &answer)
         != NGX_OK)
     {
-        ngx_http_ticket_end_batch(joins, NGX_HTTP_TICKET_UNAVAILABLE);
+        ngx_http_ticket_end_batch(joins, NGX_HTTP_TICKET_UNAVAILABLE,
+                                  NGX_HTTP_TICKET_N_JOINS_UNAVAILABLE);
         return;
     }
 
@@ -244,7 +258,8 @@ ngx_http_ticket_joined(redisReply *reply, void *data)
     }
 
     if (ngx_http_ticket_answer_is(&answer, "closed")) {
-        ngx_http_ticket_end_batch(joins, NGX_HTTP_TICKET_CLOSED);
+        ngx_http_ticket_end_batch(joins, NGX_HTTP_TICKET_CLOSED,
+                                  NGX_HTTP_TICKET_N_JOINS_CLOSED);
         return;
     }
 
@@ -254,7 +269,8 @@ ngx_http_ticket_joined(redisReply *reply, void *data)
                       "reset it", joins->subject.instance->len,
                       joins->subject.instance->name);
 
-        ngx_http_ticket_end_batch(joins, NGX_HTTP_TICKET_UNAVAILABLE);
+        ngx_http_ticket_end_batch(joins, NGX_HTTP_TICKET_UNAVAILABLE,
+                                  NGX_HTTP_TICKET_N_JOINS_FULL);
         return;
     }
 
@@ -276,17 +292,19 @@ ngx_http_ticket_give_numbers(ngx_http_ticket_joins_t *joins,
     ngx_http_request_t          *r;
     ngx_http_ticket_op_t        *op;
     ngx_http_ticket_ctx_t       *ctx;
+    ngx_http_ticket_zone_t      *zone;
     ngx_http_ticket_state_e      state;
     ngx_http_ticket_instance_t  *instance;
 
+    zone = joins->subject.mcf->zone->data;
     instance = joins->subject.instance;
     from = ngx_http_ticket_answer_uint(answer, 0);
     admitted = ngx_http_ticket_answer_uint(answer, 1);
     ends = ngx_http_ticket_answer_uint(answer, 2);
     last = ngx_http_ticket_answer_uint(answer, 3);
 
-    (void) ngx_http_ticket_reserve(joins->subject.mcf->zone->data, instance,
-                                   from, answer->issued, ngx_cycle->log);
+    (void) ngx_http_ticket_reserve(zone, instance, from, answer->issued,
+                                   ngx_cycle->log);
 
     if (instance->active != (ngx_atomic_uint_t) ngx_time()) {
         instance->active = ngx_time();
@@ -310,6 +328,8 @@ ngx_http_ticket_give_numbers(ngx_http_ticket_joins_t *joins,
                     == NGX_OK)
                 {
                     state = NGX_HTTP_TICKET_ADMITTED;
+                    ngx_http_ticket_watch_admitted(zone, instance,
+                                                   ngx_http_ticket_now(zone));
                 }
 
             } else if (ngx_http_ticket_give_queue_token(r, ctx, answer->epoch,
@@ -365,7 +385,7 @@ ngx_http_ticket_given_back(redisReply *reply, void *data)
 
 static void
 ngx_http_ticket_end_batch(ngx_http_ticket_joins_t *joins,
-    ngx_http_ticket_state_e state)
+    ngx_http_ticket_state_e state, ngx_http_ticket_counter_e why)
 {
     ngx_queue_t           *q;
     ngx_http_ticket_op_t  *op;
@@ -376,8 +396,7 @@ ngx_http_ticket_end_batch(ngx_http_ticket_joins_t *joins,
 
         op = ngx_queue_data(q, ngx_http_ticket_op_t, queue);
 
-        ngx_http_ticket_count(joins->subject.instance,
-                              NGX_HTTP_TICKET_N_JOINS_FAILED);
+        ngx_http_ticket_count(joins->subject.instance, why);
 
         ngx_http_ticket_complete(op, state);
     }

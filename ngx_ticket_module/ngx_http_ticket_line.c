@@ -264,6 +264,12 @@ ngx_http_ticket_claimed(redisReply *reply, void *data)
         {
             state = NGX_HTTP_TICKET_ADMITTED;
             ngx_http_ticket_count(ctx->instance, NGX_HTTP_TICKET_N_ADMITTED);
+
+            if (ngx_http_ticket_answer_uint(&answer, 2)) {
+                ngx_http_ticket_watch_admitted(op->subject.mcf->zone->data,
+                                               ctx->instance,
+                                               ctx->queue.token.time_ms);
+            }
         }
 
     } else if (ngx_http_ticket_answer_is(&answer, "waiting")) {

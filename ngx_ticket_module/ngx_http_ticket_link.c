@@ -398,6 +398,15 @@ ngx_http_ticket_link_ponged(redisReply *reply, void *data)
     link->pause = NGX_HTTP_TICKET_LINK_PAUSE_MIN;
     link->suspect = 0;
 
+    if (!link->ready) {
+        link->ready = 1;
+        link->kind->ready++;
+
+        if (link->kind->connections) {
+            (void) ngx_atomic_fetch_add(link->kind->connections, 1);
+        }
+    }
+
     ngx_log_error(NGX_LOG_INFO, link->kind->log, 0,
                   "ticket: connected to Redis \"%s\"", link->addr.name);
 }
@@ -572,6 +581,11 @@ ngx_http_ticket_link_cleanup(void *data)
     link->ac = NULL;
     link->connection = NULL;
     link->retry_at = ngx_current_msec + link->pause;
+
+    if (link->ready) {
+        link->ready = 0;
+        link->kind->ready--;
+    }
 
     ngx_close_connection(c);
     ac->c.fd = -1;

@@ -43,6 +43,8 @@ typedef struct {
     ngx_http_ticket_link_pt       lost;    /* after the end; may be NULL */
     void                         *data;    /* of lost */
     ngx_atomic_t                 *errors;
+    ngx_atomic_t                 *connections;  /* made; may be NULL */
+    ngx_uint_t                    ready;   /* links that stand and answer */
     ngx_log_t                    *log;
     ngx_uint_t                    db;
     ngx_msec_t                    timeout;
@@ -70,6 +72,7 @@ struct ngx_http_ticket_link_s {
     unsigned                      writing:1;
     unsigned                      closing:1;
     unsigned                      suspect:1;  /* failed, no PONG since */
+    unsigned                      ready:1;    /* PONG since it stands */
 };
 
 

@@ -79,6 +79,13 @@ static ngx_command_t  ngx_http_ticket_commands[] = {
       0,
       NULL },
 
+    { ngx_string("ticket_status"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_ticket_conf_status,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("ticket_cookie_secure"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_ticket_conf_cookie_secure,
@@ -298,7 +305,8 @@ ngx_http_ticket_init_process(ngx_cycle_t *cycle)
 
     process->redis = ngx_http_ticket_redis_create(cycle, mcf->redis,
                                             ngx_http_ticket_load_scripts,
-                                            &zone->sh->redis_errors);
+                                            &zone->sh->redis_errors,
+                                            &zone->sh->redis_connections);
     if (process->redis == NULL) {
         return NGX_ERROR;
     }

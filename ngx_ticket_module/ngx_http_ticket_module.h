@@ -6,8 +6,8 @@
  * _script.c the scripts in Redis, _line.c and _join.c what a request asks of
  * the line, _op.c such a question while it is under way, _exchange.c the
  * regular exchange, _visitor.c tokens and cookies of a request, _queue.c,
- * _gate.c and _metrics.c the three locations, _reply.c answers, _variables.c
- * variables.
+ * _gate.c, _metrics.c and _status.c the locations, _watch.c what the last two
+ * tell, _text.c texts that grow, _reply.c answers, _variables.c variables.
  */
 
 
@@ -20,11 +20,15 @@
 #include <ngx_http.h>
 
 #include <ticket_draw.h>
+#include <ticket_histogram.h>
 #include <ticket_token.h>
 #include <ticket_line.h>
 #include <ticket_policy.h>
 
 #include "ngx_http_ticket_redis.h"
+
+
+#define NGX_HTTP_TICKET_VERSION        "0.1.0"
 
 
 /* A room: its policy as configured, and the same as text for Redis. */
@@ -44,13 +48,21 @@ typedef struct {
 
 typedef enum {
     NGX_HTTP_TICKET_N_POLLS = 0,
+    NGX_HTTP_TICKET_N_POLLS_EARLY,
     NGX_HTTP_TICKET_N_JOINS,
-    NGX_HTTP_TICKET_N_JOINS_FAILED,
+    NGX_HTTP_TICKET_N_JOINS_CLOSED,
+    NGX_HTTP_TICKET_N_JOINS_FULL,
+    NGX_HTTP_TICKET_N_JOINS_UNAVAILABLE,
+    NGX_HTTP_TICKET_N_JOINS_PROOF,
+    NGX_HTTP_TICKET_N_JOINS_ZONE_FULL,
     NGX_HTTP_TICKET_N_ADMITTED,
     NGX_HTTP_TICKET_N_LEFT,
     NGX_HTTP_TICKET_N_PASSED,
     NGX_HTTP_TICKET_N_HELD_BACK,
-    NGX_HTTP_TICKET_N_REFUSED,
+    NGX_HTTP_TICKET_N_PASSES_BAD,
+    NGX_HTTP_TICKET_N_PASSES_EXPIRED,
+    NGX_HTTP_TICKET_N_PASSES_PAST_EPOCH,
+    NGX_HTTP_TICKET_N_PASSES_OVER,
     NGX_HTTP_TICKET_N_EXCHANGES,
     NGX_HTTP_TICKET_N_EXCHANGES_FAILED,
     NGX_HTTP_TICKET_N_LAST
@@ -96,6 +108,35 @@ typedef struct {
 } ngx_http_ticket_draw_t;
 
 
+/* Sessions ever begun, by time: how many in the last minute. */
+
+#define NGX_HTTP_TICKET_MINUTE         16
+
+typedef struct {
+    ngx_msec_t                         at;
+    uint64_t                           begun;
+} ngx_http_ticket_begun_t;
+
+
+/*
+ * For those who watch the room: written by the exchanging process under the
+ * zone's mutex, but "waits", to which every process adds, and "told...",
+ * which is the exchanging process's own.
+ */
+
+typedef struct {
+    ticket_histogram_t                 waits;      /* ms */
+    ticket_histogram_t                 told_waits; /* when last logged */
+    ngx_msec_t                         told;       /* 0: never */
+
+    uint64_t                           calls;      /* ever, in the epoch */
+    uint64_t                           seats;      /* if seats_known */
+    ngx_http_ticket_begun_t            begun[NGX_HTTP_TICKET_MINUTE];
+    ngx_uint_t                         n;
+    ngx_uint_t                         seats_known; /* unsigned  :1 */
+} ngx_http_ticket_watch_t;
+
+
 /*
  * A room instance in shared memory.  Linked into its bucket when complete
  * and never unlinked, so that lookups need no lock.
@@ -114,12 +155,12 @@ struct ngx_http_ticket_instance_s {
     ngx_http_ticket_draw_t             draw;
     ngx_atomic_t                       active;  /* last visit, ngx_time() */
     ngx_atomic_t                       counter[NGX_HTTP_TICKET_N_LAST];
+    ngx_http_ticket_watch_t            watch;
 
     /* of the exchanging process alone */
     ticket_pace_t                      pace;
     uint64_t                           resend_life;  /* 0: nothing to resend */
     ngx_uint_t                         paced;        /* unsigned  paced:1 */
-    uint64_t                           calls;        /* ever made */
 
     ticket_line_t                      line;
 };
@@ -144,6 +185,10 @@ typedef struct {
     ngx_atomic_t                       redis_errors;
     ngx_atomic_t                       redis_seen;     /* of these */
     ngx_atomic_t                       redis_failed;   /* ngx_time() */
+    ngx_atomic_t                       redis_connections;
+    ngx_atomic_t                       redis_last;     /* round trip, us */
+    ticket_histogram_t                 redis_trips;    /* us */
+    ngx_atomic_t                       refused;        /* found no memory */
     ngx_atomic_t                       instances;
     ngx_atomic_t                       full_logged;    /* ngx_time() */
 
@@ -326,6 +371,11 @@ void ngx_http_ticket_learn(ngx_http_ticket_zone_t *zone,
 #define ngx_http_ticket_count(instance, n)                                    \
     (void) ngx_atomic_fetch_add(&(instance)->counter[n], 1)
 
+#define ngx_http_ticket_count_known(ctx, n)                                   \
+    if ((ctx)->instance) {                                                    \
+        ngx_http_ticket_count((ctx)->instance, n);                            \
+    }
+
 /*
  * A good token proves what was issued, to a node that knows less: one that
  * has been restarted, or whose next exchange is yet to come.  It proves
@@ -447,11 +497,89 @@ ngx_int_t ngx_http_ticket_clear_cookie(ngx_http_request_t *r,
     ngx_http_ticket_ctx_t *ctx, ticket_token_kind_t kind);
 
 
-/* _queue.c, _gate.c, _metrics.c */
+/* _watch.c */
+
+/* What is known of a room instance, read in one piece. */
+typedef struct {
+    ngx_http_ticket_instance_t        *instance;
+    ticket_policy_t                    policy;      /* in force */
+    ticket_phase_t                     phase;
+    ticket_view_t                      view;
+    uint64_t                           in_line;
+    uint64_t                           issued;
+    ngx_uint_t                         seats_known;
+    uint64_t                           seats;
+    uint64_t                           calls;       /* ever, in the epoch */
+    uint64_t                           admitted;    /* during "span" ms */
+    ngx_msec_t                         span;        /* 0: not known */
+    ticket_histogram_t                 waits;
+} ngx_http_ticket_seen_t;
+
+/* NGX_DECLINED: its room is not configured any more. */
+ngx_int_t ngx_http_ticket_see(ngx_http_ticket_main_conf_t *mcf,
+    ngx_http_ticket_instance_t *instance, ngx_http_ticket_seen_t *seen);
+
+/* Microseconds of a clock that only goes on. */
+uint64_t ngx_http_ticket_clock(void);
+
+/* An exchange that was sent at this time has been answered. */
+void ngx_http_ticket_watch_trip(ngx_http_ticket_zone_t *zone, uint64_t sent);
+
+/*
+ * What an exchange brought; the caller holds the mutex.  seats below 0 are
+ * not known.
+ */
+void ngx_http_ticket_watch(ngx_http_ticket_instance_t *instance,
+    ticket_view_t *view, uint64_t calls, int64_t seats);
+
+/* One line a minute in the log; of the exchanging process. */
+void ngx_http_ticket_watch_tell(ngx_http_ticket_main_conf_t *mcf,
+    ngx_http_ticket_instance_t *instance);
+
+/* Counts a pass that was found to be bad, expired, or of another epoch. */
+void ngx_http_ticket_watch_pass(ngx_http_ticket_ctx_t *ctx);
+
+/* A room that takes nobody has refused a join. */
+void ngx_http_ticket_watch_closed(ngx_http_request_t *r,
+    ngx_http_ticket_ctx_t *ctx);
+
+/* The visitor's number was issued at this time, and is admitted now. */
+void ngx_http_ticket_watch_admitted(ngx_http_ticket_zone_t *zone,
+    ngx_http_ticket_instance_t *instance, uint64_t issued_ms);
+
+
+/* _text.c */
+
+/* A text in a pool, which grows; "failed" when there is no memory. */
+typedef struct {
+    ngx_pool_t                        *pool;
+    u_char                            *start;
+    u_char                            *last;
+    u_char                            *end;
+    ngx_uint_t                         failed;      /* unsigned  failed:1 */
+} ngx_http_ticket_text_t;
+
+void ngx_http_ticket_text_init(ngx_http_ticket_text_t *text, ngx_pool_t *pool,
+    size_t size);
+
+/* As ngx_sprintf() does. */
+void ngx_http_ticket_text_add(ngx_http_ticket_text_t *text, const char *fmt,
+    ...);
+
+/* n / parts, a power of ten, with as many decimals as it has. */
+void ngx_http_ticket_text_decimal(ngx_http_ticket_text_t *text, uint64_t n,
+    uint64_t parts);
+
+ngx_int_t ngx_http_ticket_text_send(ngx_http_request_t *r,
+    ngx_http_ticket_text_t *text, ngx_str_t *type);
+
+
+/* _queue.c, _gate.c, _metrics.c, _status.c */
 
 ngx_int_t ngx_http_ticket_queue_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_ticket_gate_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_ticket_metrics_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_ticket_status_handler(ngx_http_request_t *r);
 
 
 /* _problem.c */

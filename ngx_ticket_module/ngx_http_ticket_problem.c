@@ -151,8 +151,15 @@ ngx_http_ticket_put_until(u_char *p, const char *name, uint64_t at,
 ngx_int_t
 ngx_http_ticket_send_early(ngx_http_request_t *r, uint32_t ms)
 {
-    u_char     buf[64];
-    ngx_str_t  more;
+    u_char                  buf[64];
+    ngx_str_t               more;
+    ngx_http_ticket_ctx_t  *ctx;
+
+    ctx = ngx_http_ticket_get_ctx(r);
+
+    if (ctx) {
+        ngx_http_ticket_count_known(ctx, NGX_HTTP_TICKET_N_POLLS_EARLY);
+    }
 
     more.data = buf;
     more.len = ngx_sprintf(buf, ",\"poll_after_ms\":%uD", ms) - buf;

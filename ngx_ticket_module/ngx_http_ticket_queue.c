@@ -76,6 +76,7 @@ ngx_http_ticket_queue_handler(ngx_http_request_t *r)
     }
 
     ngx_http_ticket_read_tokens(r, ctx);
+    ngx_http_ticket_watch_pass(ctx);
 
     rc = ngx_http_ticket_queue_start(r, ctx);
 
@@ -246,6 +247,7 @@ ngx_http_ticket_queue_checked(ngx_http_request_t *r,
 
         /* released or revoked: the visitor begins anew */
 
+        ngx_http_ticket_count(ctx->instance, NGX_HTTP_TICKET_N_PASSES_OVER);
         ctx->pass.found = NGX_HTTP_TICKET_TOKEN_OVER;
         return ngx_http_ticket_queue_post(r, ctx);
     }

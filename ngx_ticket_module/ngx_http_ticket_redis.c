@@ -45,7 +45,7 @@ static ngx_int_t ngx_http_ticket_redis_again(ngx_http_ticket_redis_t *redis,
 ngx_http_ticket_redis_t *
 ngx_http_ticket_redis_create(ngx_cycle_t *cycle,
     ngx_http_ticket_redis_conf_t *conf, ngx_http_ticket_link_pt hello,
-    ngx_atomic_t *errors)
+    ngx_atomic_t *errors, ngx_atomic_t *connections)
 {
     ngx_http_ticket_addr_t   *addr;
     ngx_http_ticket_redis_t  *redis;
@@ -61,6 +61,7 @@ ngx_http_ticket_redis_create(ngx_cycle_t *cycle,
     redis->kind.login = &conf->login;
     redis->kind.hello = hello;
     redis->kind.errors = errors;
+    redis->kind.connections = connections;
     redis->kind.log = cycle->log;
     redis->kind.db = conf->db;
     redis->kind.timeout = conf->timeout;
@@ -89,6 +90,13 @@ ngx_http_ticket_redis_create(ngx_cycle_t *cycle,
     (void) ngx_http_ticket_link_connect(&redis->link);
 
     return redis;
+}
+
+
+ngx_uint_t
+ngx_http_ticket_redis_ready(ngx_http_ticket_redis_t *redis)
+{
+    return redis->kind.ready != 0;
 }
 
 

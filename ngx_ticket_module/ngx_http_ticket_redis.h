@@ -68,10 +68,16 @@ typedef void (*ngx_http_ticket_reply_pt)(redisReply *reply, void *data);
 /* Says what must precede all else on a new connection to a server. */
 typedef void (*ngx_http_ticket_link_pt)(ngx_http_ticket_link_t *link);
 
-/* Owned by the cycle's pool.  errors counts losses, in shared memory. */
+/*
+ * Owned by the cycle's pool.  errors counts losses, connections those that
+ * came to stand; both in shared memory.
+ */
 ngx_http_ticket_redis_t *ngx_http_ticket_redis_create(ngx_cycle_t *cycle,
     ngx_http_ticket_redis_conf_t *conf, ngx_http_ticket_link_pt hello,
-    ngx_atomic_t *errors);
+    ngx_atomic_t *errors, ngx_atomic_t *connections);
+
+/* True while a connection stands and has been answered. */
+ngx_uint_t ngx_http_ticket_redis_ready(ngx_http_ticket_redis_t *redis);
 
 /*
  * argv[key] is the key that tells a cluster's node.  The arguments are copied,

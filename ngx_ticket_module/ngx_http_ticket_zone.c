@@ -263,6 +263,8 @@ ngx_http_ticket_zone_full(ngx_http_ticket_zone_t *zone, ngx_str_t *name,
 {
     ngx_atomic_uint_t  last, now;
 
+    (void) ngx_atomic_fetch_add(&zone->sh->refused, 1);
+
     now = ngx_time();
     last = zone->sh->full_logged;
 

@@ -6,6 +6,7 @@ use lib "$FindBin::Bin/lib";
 use JSON::PP ();
 use Ticket::Test;
 use Ticket::Http::Jar;
+use Ticket::Metrics;
 use Ticket::Nginx;
 use Ticket::Redis;
 use Ticket::Token qw(token);
@@ -417,50 +418,21 @@ subtest 'variables elsewhere' => sub {
     ok !exists $headers->{$_}, "$_ as well" for qw(x-state x-pass x-identity x-refresh x-queue-url);
 };
 
-my $label_re  = qr/[a-z_]+="(?:[^"\\\n]|\\["\\n])*"/;
-my $labels_re = qr/\{$label_re(?:,$label_re)*\}/;
-
-# Prometheus's text format, strictly: name{labels} to value.
-sub metrics {
-    my ($text) = @_;
-    my (%type, %help, %value, $current);
-    $text =~ /\n\z/ or die "no newline at the end\n";
-    for my $line (split /\n/, $text) {
-        if ($line =~ /^# HELP ([a-z_:][a-z0-9_:]*) (\S.*)$/) {
-            die "second HELP: $line\n" if $help{$1}++;
-            $current = $1;
-        }
-        elsif (my ($name, $type) = $line =~ /^# TYPE (\S+) (counter|gauge)$/) {
-            die "TYPE out of place: $line\n" if $name ne $current || $type{$name};
-            die "name of a counter: $name\n" if ($type eq 'counter') != ($name =~ /_total$/);
-            $type{$name} = $type;
-        }
-        elsif (my ($sample, $labels, $value) = $line =~ /^([a-z_:][a-z0-9_:]*)($labels_re)? ([0-9]+(?:\.[0-9]+)?)$/) {
-            my $full = $sample . ($labels // '');
-            die "sample out of place: $line\n" if $sample ne $current || !$type{$sample};
-            die "sample twice: $line\n" if exists $value{$full};
-            $value{$full} = $value;
-        }
-        else { die "not in the format: $line\n" }
-    }
-    return \%value;
-}
-
 sub room_metrics {
     my ($room) = @_;
-    my $all = metrics(ask('GET', '/metrics')->{body});
-    return {map { /^ticket_(\w+)\{room="\Q$room\E"\}$/ ? ($1 => $all->{$_}) : () } keys %$all};
+    my $all = read_metrics(ask('GET', '/metrics')->{body});
+    return {map { /^ticket_room_(\w+)\{room="\Q$room\E"\}$/ ? ($1 => $all->{$_}) : () } keys %$all};
 }
 
 subtest 'metrics' => sub {
     my $answer = ask('GET', '/metrics');
     is $answer->{status}, 200, 'GET';
     is $answer->{headers}{'content-type'}, 'text/plain; version=0.0.4', 'the type of the format';
-    my $all = eval { metrics($answer->{body}) };
+    my $all = eval { read_metrics($answer->{body}) };
     ok $all, 'is in the format' or diag $@;
     is $all->{ticket_redis_errors_total}, 0, 'Redis has not failed';
     cmp_ok $all->{ticket_zone_free_bytes}, '>', 0, 'the zone has room';
-    ok exists $all->{'ticket_polls_total{room="show:a"}'}, 'instances have their own';
+    ok exists $all->{'ticket_room_polls_total{room="show:a"}'}, 'instances have their own';
     is ask('HEAD', '/metrics')->{body}, '', 'HEAD';
     is ask('POST', '/metrics')->{status}, 405, 'POST is not allowed';
 
@@ -472,24 +444,25 @@ subtest 'metrics' => sub {
     ask('GET', '/gate', jar => $in) for 1 .. 3;
     ask('GET', '/gate', jar => $waits) for 1 .. 2;
     my $pass = $in->get('ticket-pass-count');
-    eventually { room_metrics('count')->{waiting} == 1 } 5, 'one is waiting';
+    eventually { room_metrics('count')->{in_line} == 1 } 5, 'one is waiting';
     my $now = room_metrics('count');
     cmp_ok $now->{sessions}, '==', 1, 'one has a session';
-    cmp_ok $now->{calls}, '==', 0, 'nobody is called';
+    cmp_ok $now->{called}, '==', 0, 'nobody is called';
     ask('DELETE', '/count', jar => $in);
     ask('GET', '/gate', headers => {'X-Ticket-Pass' => $pass});
-    eventually { room_metrics('count')->{calls} == 1 } 5, 'then one is called';
+    eventually { room_metrics('count')->{called} == 1 } 5, 'then one is called';
     ask('POST', '/count', jar => $waits);
     my $after = room_metrics('count');
     my %moved = map { $_ => $after->{$_} - $before->{$_} } grep { /_total$/ } keys %$after;
     cmp_ok delete $moved{exchanges_total}, '>', 0, 'exchanges';
-    delete $moved{exchanges_failed_total};
+    delete $moved{exchange_failures_total};
+    delete $moved{sessions_begun_total};
     is_deeply \%moved, {
-        polls_total => 7 + 2 + 1, joins_total => 2, joins_failed_total => 0, admissions_total => 2, left_total => 1,
-        gate_passed_total => 3, gate_held_back_total => 3, gate_refused_total => 1,
+        polls_total => 7 + 2 + 1, polls_early_total => 0, joins_total => 2, passes_given_total => 2, left_total => 1,
+        gate_passed_total => 3, gate_held_back_total => 3, calls_total => 2, calls_missed_total => 0,
     }, 'counters moved as far as they should';
-    is $after->{issued} - $before->{issued}, 2, 'two numbers issued';
-    eventually { room_metrics('count')->{called} == $after->{issued} } 5, 'the last of them called';
+    is $after->{issued_number} - $before->{issued_number}, 2, 'two numbers issued';
+    eventually { room_metrics('count')->{called_number} == $after->{issued_number} } 5, 'the last of them called';
     cmp_ok room_metrics('count')->{exchange_age_seconds}, '<', 2, 'the age of the view';
 };
 
@@ -512,7 +485,7 @@ subtest 'while Redis is away' => sub {
     is ask('GET', '/show?show=a', jar => $waits)->{json}{position}, $shown->{position}, 'with the same position';
     state_is(ask('POST', '/show?show=a', jar => $waits), 200, 'waiting', 'and those who wait go on waiting');
     eventually { ask('GET', '/show?show=a', jar => $waits)->{json}{updated_ms} > 300 } 5, 'updated_ms tells';
-    cmp_ok metrics(ask('GET', '/metrics')->{body})->{ticket_redis_errors_total}, '>', 0, 'so do the metrics';
+    cmp_ok read_metrics(ask('GET', '/metrics')->{body})->{ticket_redis_errors_total}, '>', 0, 'so do the metrics';
 };
 
 done_testing;

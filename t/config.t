@@ -279,6 +279,12 @@ subtest 'ticket_gate' => sub {
     refused('in an if', ['"ticket_gate" directive is not allowed here'], location => 'if ($arg_a) { ticket_gate concert; }');
 };
 
+subtest 'ticket_status' => sub {
+    accepted('in a location', location => 'ticket_status;');
+    refused('with an argument', ['invalid number of arguments in "ticket_status"'], location => 'ticket_status on;');
+    refused('in a server', ['"ticket_status" directive is not allowed here'], server => 'ticket_status;');
+};
+
 subtest 'ticket_metrics' => sub {
     accepted('in a location', location => 'ticket_metrics;');
     refused('with an argument', ['invalid number of arguments in "ticket_metrics"'], location => 'ticket_metrics on;');

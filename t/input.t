@@ -49,7 +49,7 @@ sub ask {
 my ($in, $waits) = map { Ticket::Http::Jar->new } 1, 2;
 my $session = ask('POST', '/queue', jar => $in)->{json}{session};
 ask('POST', '/queue', jar => $waits);
-within(sub { ask('GET', '/metrics')->{body} =~ /^ticket_waiting\{room="full"\} 1\./m }, 5) or die "nobody waits\n";
+within(sub { ask('GET', '/metrics')->{body} =~ /^ticket_room_in_line\{room="full"\} 1$/m }, 5) or die "nobody waits\n";
 my ($pass, $queue) = ($in->get('ticket-pass-full'), $waits->get('ticket-queue-full'));
 my ($epoch) = $session =~ /^([0-9]+)-1$/;
 
@@ -66,7 +66,7 @@ sub everything {
     }
     $all{$_} = join ' ', @{ask('GET', '/queue', jar => $waits)->{json}}{qw(state number position waiting)} for 'line';
     my $metrics = ask('GET', '/metrics')->{body};
-    $all{metrics} = join ' ', $metrics =~ /^(ticket_(?:joins|joins_failed|admissions|left|gate_passed)_total.*|ticket_(?:waiting|sessions|calls|issued|called)\{.*)$/mg;
+    $all{metrics} = join ' ', $metrics =~ /^(ticket_room_(?:joins|joins_refused|passes_given|left|gate_passed)_total.*|ticket_room_(?:in_line|sessions|called|issued_number|called_number)\{.*)$/mg;
     return \%all;
 }
 

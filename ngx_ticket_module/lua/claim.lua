@@ -5,7 +5,8 @@
 --
 -- Own ARGV  1 epoch of the token   2 the place
 -- Result    the answer's head, whose word is
---           "admitted", with: when the session ends, when at the latest;
+--           "admitted", with: when the session ends, when at the latest, and
+--             1 when it begins with this claim;
 --           "called": the rate is used up, claim again in a moment;
 --           "waiting": in line; "spent": the session is over, or the place
 --           was given up; "past": the epoch is over; "settling": claim again
@@ -39,7 +40,8 @@ local function claim()
     return answer('called')
   end
   count('rs', 1)
-  return answer('admitted', admit(place))
+  local ends, last = admit(place)
+  return answer('admitted', ends, last, 1)
 end
 
 local result = claim()
