@@ -99,13 +99,14 @@ $(BUILD)/%.o: %.c Makefile
 .DELETE_ON_ERROR:
 
 install: module worker
-	install -d $(DESTDIR)/usr/lib/nginx/modules $(DESTDIR)$(prefix)/sbin \
+	install -d $(DESTDIR)/usr/lib/nginx/modules $(DESTDIR)$(prefix)/sbin $(DESTDIR)$(prefix)/bin \
 	    $(DESTDIR)$(prefix)/share/ticket/web $(DESTDIR)$(prefix)/share/ticket/sql/invariants
 	install -m 644 .build/module/ngx_http_ticket_module.so \
 	    $(DESTDIR)/usr/lib/nginx/modules/.ngx_http_ticket_module.so.new
 	mv -f $(DESTDIR)/usr/lib/nginx/modules/.ngx_http_ticket_module.so.new \
 	    $(DESTDIR)/usr/lib/nginx/modules/ngx_http_ticket_module.so
 	install -m 755 .build/worker/ticket-worker $(DESTDIR)$(prefix)/sbin/ticket-worker
+	install -m 755 scripts/ticketctl $(DESTDIR)$(prefix)/bin/ticketctl
 	install -m 644 web/* $(DESTDIR)$(prefix)/share/ticket/web
 	install -m 644 conf/problems.conf $(DESTDIR)$(prefix)/share/ticket
 	install -m 644 sql/*.sql $(DESTDIR)$(prefix)/share/ticket/sql

@@ -330,6 +330,64 @@ ngx_http_ticket_conf_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+/* ticket_admin [who=]; rooms are named by what follows the location's name */
+
+char *
+ngx_http_ticket_conf_admin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t                    *value, s;
+    ngx_http_core_loc_conf_t     *clcf;
+    ngx_http_ticket_loc_conf_t   *tlcf = conf;
+    ngx_http_ticket_main_conf_t  *mcf;
+
+    if (tlcf->admin) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->exact_match
+#if (NGX_PCRE)
+        || clcf->regex
+#endif
+        || clcf->named || clcf->noname
+        || clcf->name.len == 0 || clcf->name.data[clcf->name.len - 1] != '/')
+    {
+        return "needs a location that is a prefix and ends in \"/\", for "
+               "example \"location /room/admin/\"";
+    }
+
+    if (cf->args->nelts == 2) {
+
+        if (ngx_strncmp(value[1].data, "who=", 4) != 0 || value[1].len == 4) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%V\" in "
+                               "\"ticket_admin\": there is who=, for example "
+                               "who=$remote_user", &value[1]);
+            return NGX_CONF_ERROR;
+        }
+
+        s.data = value[1].data + 4;
+        s.len = value[1].len - 4;
+
+        tlcf->admin_who = ngx_http_ticket_value(cf, &s);
+        if (tlcf->admin_who == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_ticket_module);
+    mcf->used = 1;
+
+    tlcf->admin = 1;
+    clcf->handler = ngx_http_ticket_admin_handler;
+
+    return NGX_CONF_OK;
+}
+
+
 /* nginx's message about a wrong value does not name the directive. */
 
 char *

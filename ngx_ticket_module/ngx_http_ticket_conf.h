@@ -27,6 +27,8 @@ char *ngx_http_ticket_conf_metrics(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_ticket_conf_status(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+char *ngx_http_ticket_conf_admin(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 char *ngx_http_ticket_conf_cookie_secure(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 

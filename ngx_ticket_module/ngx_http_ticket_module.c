@@ -86,6 +86,13 @@ static ngx_command_t  ngx_http_ticket_commands[] = {
       0,
       NULL },
 
+    { ngx_string("ticket_admin"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
+      ngx_http_ticket_conf_admin,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("ticket_cookie_secure"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_ticket_conf_cookie_secure,
@@ -171,20 +178,34 @@ ngx_http_ticket_create_loc_conf(ngx_conf_t *cf)
 }
 
 
-/* The queue itself is never behind an inherited gate. */
+/*
+ * Neither the queue nor an operator is ever behind an inherited gate.  Inside
+ * "limit_except" a location goes on to be what it is.
+ */
 
 static char *
 ngx_http_ticket_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 {
+    ngx_http_core_loc_conf_t    *clcf;
     ngx_http_ticket_loc_conf_t  *prev = parent;
     ngx_http_ticket_loc_conf_t  *conf = child;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->lmt_excpt && clcf->handler == NULL && prev->admin) {
+        clcf->handler = ngx_http_ticket_admin_handler;
+        conf->admin = 1;
+        conf->admin_who = prev->admin_who;
+    }
 
     ngx_conf_merge_uint_value(conf->secure, prev->secure,
                               NGX_HTTP_TICKET_SECURE_AUTO);
 
     if (conf->gate == NGX_CONF_UNSET_PTR) {
 
-        if (conf->queue || prev->gate == NGX_CONF_UNSET_PTR) {
+        if (conf->queue || conf->admin
+            || prev->gate == NGX_CONF_UNSET_PTR)
+        {
             conf->gate = NULL;
 
         } else {

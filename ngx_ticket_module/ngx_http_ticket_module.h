@@ -6,8 +6,9 @@
  * _script.c the scripts in Redis, _line.c and _join.c what a request asks of
  * the line, _op.c such a question while it is under way, _exchange.c the
  * regular exchange, _visitor.c tokens and cookies of a request, _queue.c,
- * _gate.c, _metrics.c and _status.c the locations, _watch.c what the last two
- * tell, _text.c texts that grow, _reply.c answers, _variables.c variables.
+ * _gate.c, _metrics.c, _status.c and _admin.c the locations, _watch.c what
+ * metrics and status tell, _text.c texts that grow, _reply.c answers,
+ * _variables.c variables.
  */
 
 
@@ -253,6 +254,8 @@ typedef struct {
     ngx_uint_t                         gate_status;
     ngx_uint_t                         gate_check;
     ngx_uint_t                         secure;
+    ngx_uint_t                         admin;        /* unsigned  admin:1 */
+    ngx_http_complex_value_t          *admin_who;
 } ngx_http_ticket_loc_conf_t;
 
 
@@ -291,8 +294,9 @@ typedef struct {
 
 /* A request to a queue or gate location, kept until the request ends. */
 
-typedef struct ngx_http_ticket_op_s   ngx_http_ticket_op_t;
-typedef struct ngx_http_ticket_ctx_s  ngx_http_ticket_ctx_t;
+typedef struct ngx_http_ticket_op_s     ngx_http_ticket_op_t;
+typedef struct ngx_http_ticket_ctx_s    ngx_http_ticket_ctx_t;
+typedef struct ngx_http_ticket_admin_s  ngx_http_ticket_admin_t;
 
 typedef ngx_int_t (*ngx_http_ticket_step_pt)(ngx_http_request_t *r,
     ngx_http_ticket_ctx_t *ctx);
@@ -310,6 +314,7 @@ struct ngx_http_ticket_ctx_s {
     ngx_str_t                          queue_url;
 
     ngx_buf_t                         *events;     /* told by "why" */
+    ngx_http_ticket_admin_t           *admin;      /* what an operator asks */
     ngx_http_ticket_op_t              *op;         /* asked, not answered */
     ngx_http_ticket_step_pt            next;       /* after the answer */
     unsigned                           secure:1;
@@ -344,6 +349,10 @@ ngx_int_t ngx_http_ticket_check_rooms(ngx_conf_t *cf,
  */
 ngx_int_t ngx_http_ticket_resolve(ngx_http_request_t *r,
     ngx_http_complex_value_t *cv, ngx_http_ticket_ctx_t *ctx);
+
+/* The same for ctx->name. */
+ngx_int_t ngx_http_ticket_resolve_name(ngx_http_request_t *r,
+    ngx_http_ticket_ctx_t *ctx);
 
 
 /* _zone.c */
@@ -574,12 +583,13 @@ ngx_int_t ngx_http_ticket_text_send(ngx_http_request_t *r,
     ngx_http_ticket_text_t *text, ngx_str_t *type);
 
 
-/* _queue.c, _gate.c, _metrics.c, _status.c */
+/* _queue.c, _gate.c, _metrics.c, _status.c, _admin.c */
 
 ngx_int_t ngx_http_ticket_queue_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_ticket_gate_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_ticket_metrics_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_ticket_status_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_ticket_admin_handler(ngx_http_request_t *r);
 
 
 /* _problem.c */
@@ -589,7 +599,12 @@ typedef enum {
     NGX_HTTP_TICKET_BAD_TOKEN,
     NGX_HTTP_TICKET_NOT_ADMITTED,
     NGX_HTTP_TICKET_NO_SUCH_ROOM,
+    NGX_HTTP_TICKET_NO_SUCH_NUMBER,
+    NGX_HTTP_TICKET_NOT_FOUND,
     NGX_HTTP_TICKET_NO_DRAW,
+    NGX_HTTP_TICKET_BAD_REQUEST,
+    NGX_HTTP_TICKET_TOO_LARGE,
+    NGX_HTTP_TICKET_MEDIA_TYPE,
     NGX_HTTP_TICKET_METHOD,
     NGX_HTTP_TICKET_PAST_EPOCH,
     NGX_HTTP_TICKET_IS_SPENT,
@@ -610,6 +625,14 @@ ngx_int_t ngx_http_ticket_send_closed(ngx_http_request_t *r,
 ngx_int_t ngx_http_ticket_send_early(ngx_http_request_t *r, uint32_t ms);
 ngx_int_t ngx_http_ticket_send_details(ngx_http_request_t *r,
     ngx_http_ticket_problem_e problem, ngx_str_t *more, uint64_t retry_after);
+
+/* With another sentence, not yet escaped, in place of the usual one. */
+ngx_int_t ngx_http_ticket_send_wrong(ngx_http_request_t *r,
+    ngx_http_ticket_problem_e problem, ngx_str_t *detail);
+
+/* Says which methods there are. */
+ngx_int_t ngx_http_ticket_send_methods(ngx_http_request_t *r,
+    ngx_str_t *methods);
 
 
 /* _reply.c */

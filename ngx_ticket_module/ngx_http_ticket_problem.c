@@ -41,9 +41,30 @@ static ngx_http_ticket_problem_t  ngx_http_ticket_problems[] = {
       ngx_string("No such room"),
       ngx_string("There is no waiting room of this name.") },
 
+    { 404, ngx_string("no_such_number"),
+      ngx_string("No such number"),
+      ngx_string("This number has not been issued in the present life of the "
+                 "line.") },
+
+    { 404, ngx_string("not_found"),
+      ngx_string("Not found"),
+      ngx_string("There are ROOM, ROOM/NUMBER and ROOM/audit here.") },
+
     { 404, ngx_string("no_draw"),
       ngx_string("No draw"),
       ngx_string("Places in this room are not drawn.") },
+
+    { 400, ngx_string("bad_request"),
+      ngx_string("Bad request"),
+      ngx_string("The request is not understood.") },
+
+    { 413, ngx_string("too_large"),
+      ngx_string("Body too large"),
+      ngx_string("A body of at most 4096 bytes is taken.") },
+
+    { 415, ngx_string("unsupported_media_type"),
+      ngx_string("Unsupported media type"),
+      ngx_string("Send the body as Content-Type: application/json.") },
 
     { 405, ngx_string("method_not_allowed"),
       ngx_string("Method not allowed"),
@@ -77,6 +98,8 @@ static ngx_http_ticket_problem_t  ngx_http_ticket_problems[] = {
 
 static u_char *ngx_http_ticket_put_until(u_char *p, const char *name,
     uint64_t at, uint64_t now);
+static ngx_int_t ngx_http_ticket_send_document(ngx_http_request_t *r,
+    ngx_http_ticket_problem_t *problem, ngx_str_t *detail, ngx_str_t *more);
 
 
 ngx_int_t
@@ -174,10 +197,8 @@ ngx_http_ticket_send_details(ngx_http_request_t *r,
     ngx_http_ticket_problem_e which, ngx_str_t *more, uint64_t retry_after)
 {
     u_char                     *p;
-    ngx_buf_t                  *b;
     ngx_str_t                   seconds;
     ngx_http_ticket_problem_t  *problem;
-    static ngx_str_t            type = ngx_string("application/problem+json");
     static ngx_str_t            retry = ngx_string("Retry-After");
     static ngx_str_t            allow = ngx_string("Allow");
     static ngx_str_t            methods = ngx_string("GET, HEAD, POST, DELETE");
@@ -204,9 +225,65 @@ ngx_http_ticket_send_details(ngx_http_request_t *r,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    return ngx_http_ticket_send_document(r, problem, &problem->detail, more);
+}
+
+
+ngx_int_t
+ngx_http_ticket_send_wrong(ngx_http_request_t *r,
+    ngx_http_ticket_problem_e which, ngx_str_t *detail)
+{
+    ngx_str_t  escaped, more;
+
+    ngx_str_null(&more);
+
+    escaped.len = detail->len + ngx_escape_json(NULL, detail->data,
+                                                detail->len);
+
+    escaped.data = ngx_pnalloc(r->pool, escaped.len);
+    if (escaped.data == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    (void) ngx_escape_json(escaped.data, detail->data, detail->len);
+
+    return ngx_http_ticket_send_document(r, &ngx_http_ticket_problems[which],
+                                         &escaped, &more);
+}
+
+
+ngx_int_t
+ngx_http_ticket_send_methods(ngx_http_request_t *r, ngx_str_t *methods)
+{
+    u_char            *p;
+    ngx_str_t          detail;
+    static ngx_str_t   allow = ngx_string("Allow");
+
+    p = ngx_pnalloc(r->pool, sizeof("Here are .") - 1 + methods->len);
+
+    if (p == NULL
+        || ngx_http_ticket_add_header(r, &allow, methods) == NULL)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    detail.data = p;
+    detail.len = ngx_sprintf(p, "Here are %V.", methods) - p;
+
+    return ngx_http_ticket_send_wrong(r, NGX_HTTP_TICKET_METHOD, &detail);
+}
+
+
+static ngx_int_t
+ngx_http_ticket_send_document(ngx_http_request_t *r,
+    ngx_http_ticket_problem_t *problem, ngx_str_t *detail, ngx_str_t *more)
+{
+    ngx_buf_t         *b;
+    static ngx_str_t   type = ngx_string("application/problem+json");
+
     b = ngx_create_temp_buf(r->pool, 256 + problem->code.len
                                      + problem->title.len
-                                     + problem->detail.len + more->len);
+                                     + detail->len + more->len);
     if (b == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -215,7 +292,7 @@ ngx_http_ticket_send_details(ngx_http_request_t *r,
                           "\"title\":\"%V\",\"status\":%ui,"
                           "\"code\":\"%V\",\"detail\":\"%V\"%V}",
                           &problem->title, problem->status, &problem->code,
-                          &problem->detail, more);
+                          detail, more);
 
     return ngx_http_ticket_send_body(r, problem->status, &type, b);
 }

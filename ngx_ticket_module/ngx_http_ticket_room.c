@@ -249,15 +249,22 @@ ngx_int_t
 ngx_http_ticket_resolve(ngx_http_request_t *r, ngx_http_complex_value_t *cv,
     ngx_http_ticket_ctx_t *ctx)
 {
+    if (ngx_http_complex_value(r, cv, &ctx->name) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_ticket_resolve_name(r, ctx);
+}
+
+
+ngx_int_t
+ngx_http_ticket_resolve_name(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx)
+{
     u_char                       *colon, *last;
     ngx_str_t                     name, value;
     ngx_http_ticket_main_conf_t  *mcf;
 
     mcf = ngx_http_get_module_main_conf(r, ngx_http_ticket_module);
-
-    if (ngx_http_complex_value(r, cv, &ctx->name) != NGX_OK) {
-        return NGX_ERROR;
-    }
 
     name = ctx->name;
     last = name.data + name.len;

@@ -21,6 +21,7 @@ static ngx_http_ticket_instance_t *ngx_http_ticket_make_instance(
     ngx_http_ticket_zone_t *zone, ngx_str_t *name, ngx_uint_t hash);
 static ngx_int_t ngx_http_ticket_add_segment(ngx_http_ticket_zone_t *zone,
     ngx_http_ticket_instance_t *instance, size_t index);
+static void ngx_http_ticket_forget(ngx_http_ticket_instance_t *instance);
 static void ngx_http_ticket_zone_full(ngx_http_ticket_zone_t *zone,
     ngx_str_t *name, ngx_log_t *log);
 
@@ -288,6 +289,7 @@ ngx_http_ticket_learn(ngx_http_ticket_zone_t *zone,
 
     if (news->epoch > known->epoch) {
         *known = *news;
+        ngx_http_ticket_forget(instance);
 
     } else if (news->epoch == known->epoch) {
         known->issued = ngx_max(known->issued, news->issued);
@@ -296,6 +298,31 @@ ngx_http_ticket_learn(ngx_http_ticket_zone_t *zone,
     }
 
     ngx_shmtx_unlock(&zone->shpool->mutex);
+}
+
+
+/*
+ * Who polled in the epoch before would stand in the line of the new one, and
+ * its draw would make places of the new numbers.  Under the mutex.
+ */
+
+static void
+ngx_http_ticket_forget(ngx_http_ticket_instance_t *instance)
+{
+    size_t  i, len, offset;
+    u_char  bits[TICKET_SEG_BYTES];
+
+    __atomic_store_n(&instance->draw.held, 0, __ATOMIC_RELEASE);
+
+    for (i = 0; i < TICKET_SEGS_MAX; i++) {
+
+        len = ticket_line_polled(&instance->line, i, 0, bits, &offset);
+
+        if (len) {
+            ticket_line_delivered(&instance->line, i, bits + offset, offset,
+                                  len);
+        }
+    }
 }
 
 

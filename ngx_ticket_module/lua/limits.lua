@@ -77,6 +77,7 @@ end
 
 local function count(name, n)
   if room.rate == 0 or n == 0 then return end
+  if room.mode == PASSTHROUGH then counted(name) end -- else nothing is dropped
   redis.call('HINCRBY', key(name), math.floor(now / part_width()), n)
   keep(name)
 end
@@ -88,9 +89,9 @@ local function gap()
 end
 
 -- How many may be called now for calls to come evenly spread: those that are
--- due since the last.
+-- due since the last.  The rate may have been another when that was noted.
 local function due()
-  line.due = math.max(line.due, now - CATCH_UP_MS)
+  line.due = math.min(math.max(line.due, now - CATCH_UP_MS), now + gap())
   if line.due > now then return 0 end
   return math.floor((now - line.due) / gap()) + 1
 end
@@ -135,8 +136,9 @@ end
 -- How many more may be called now.
 local function free()
   if settling() then return 0 end
+  if room.mode == REJECT or not is_open() then return 0 end
   if room.mode == PASSTHROUGH then return CALLS_MAX end
-  if room.mode == REJECT or room.paused == 1 or not is_open() then return 0 end
+  if room.paused == 1 then return 0 end
   local n = left()
   if room.rate > 0 then n = math.min(n, due()) end
   return n

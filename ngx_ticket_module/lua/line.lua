@@ -205,11 +205,13 @@ local function in_doubt()
 end
 
 -- What the node knows of the settings and of the draw, where that is newer.
+-- A draw from before the epoch began is that of another.
 local function learn()
   if node.set_ver > line.set_ver then
     line.set, line.set_ver = node.set, node.set_ver
   end
-  if node.epoch == line.epoch and node.held > 0 and line.held == 0 then
+  if node.epoch == line.epoch and node.held >= line.epoch * 1000
+     and node.held > 0 and line.held == 0 then
     line.held, line.drawn, line.draw_key = node.held, node.drawn, node.draw_key
   end
 end

@@ -22,9 +22,10 @@ sub line_http {
     my ($settings, %more) = @_;
     my $zone = $more{zone} // 'rooms:4m interval=100ms';
     my $extra = $more{extra} // '';
+    my $timeout = $more{timeout} // '500ms';
     $settings .= ' early_polls allow;' if $settings !~ /early_polls/;
     return <<"CONF";
-        ticket_redis unix:%%REDIS%% timeout=500ms;
+        ticket_redis unix:%%REDIS%% timeout=$timeout;
         ticket_zone  $zone;
         ticket_keys  %%KEYS%%;
         ticket_room  show { $settings }
@@ -45,7 +46,7 @@ CONF
 
 sub line_node {
     my ($redis, $settings, %args) = @_;
-    my %more = map { $_ => delete $args{$_} } grep { exists $args{$_} } qw(zone extra);
+    my %more = map { $_ => delete $args{$_} } grep { exists $args{$_} } qw(zone extra timeout);
     return Ticket::Nginx->new(redis => $redis, workers => 2,
                               http => line_http($settings, %more), %args);
 }
