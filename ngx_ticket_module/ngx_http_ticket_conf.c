@@ -7,10 +7,14 @@
 
 #include "ngx_http_ticket_conf.h"
 
+#include <ticket_proof.h>
+
 
 static ngx_int_t ngx_http_ticket_conf_zone_size(ngx_conf_t *cf,
     ngx_str_t *value, ngx_str_t *name, ssize_t *size);
 static void ngx_http_ticket_conf_free_keys(void *data);
+static ngx_int_t ngx_http_ticket_conf_challenge_parameter(
+    ngx_http_ticket_challenge_t *challenge, ngx_str_t *value);
 static char *ngx_http_ticket_conf_gate_parameter(ngx_conf_t *cf,
     ngx_http_ticket_loc_conf_t *tlcf, ngx_str_t *value);
 
@@ -295,6 +299,136 @@ ngx_http_ticket_conf_gate_parameter(ngx_conf_t *cf,
                        "and check=redis or local", value);
 
     return NGX_CONF_ERROR;
+}
+
+
+/* ticket_identity and ticket_bind */
+
+char *
+ngx_http_ticket_conf_visitor(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    char  *p = conf;
+
+    ngx_str_t                  *value;
+    ngx_http_complex_value_t  **cv;
+
+    cv = (ngx_http_complex_value_t **) (p + cmd->offset);
+
+    if (*cv != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    *cv = ngx_http_ticket_value(cf, &value[1]);
+
+    return *cv ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+/* ticket_challenge off | pow | $mode [difficulty=] [max=] [rate=] */
+
+char *
+ngx_http_ticket_conf_challenge(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t                    *value;
+    ngx_uint_t                    i;
+    ngx_http_ticket_challenge_t  *challenge;
+    ngx_http_ticket_loc_conf_t   *tlcf = conf;
+    ngx_http_ticket_main_conf_t  *mcf;
+
+    if (tlcf->challenge != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "off") == 0) {
+        tlcf->challenge = NULL;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strcmp(value[1].data, "pow") != 0
+        && ngx_http_script_variables_count(&value[1]) == 0)
+    {
+        return "takes off (alone), pow, or a variable";
+    }
+
+    challenge = ngx_pcalloc(cf->pool, sizeof(ngx_http_ticket_challenge_t));
+    if (challenge == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    challenge->mode = ngx_http_ticket_value(cf, &value[1]);
+    if (challenge->mode == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    challenge->difficulty = 18;
+    challenge->rate = 100 * 1000;
+
+    for (i = 2; i < cf->args->nelts; i++) {
+        if (ngx_http_ticket_conf_challenge_parameter(challenge, &value[i])
+            != NGX_OK)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%V\" in "
+                               "\"ticket_challenge\": there are difficulty= "
+                               "and max= (1 to 32 bits), and rate= (joins per "
+                               "second, 1 to 1000000)", &value[i]);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    if (challenge->max == 0) {
+        challenge->max = ngx_max(challenge->difficulty, 22);
+    }
+
+    if (challenge->max < challenge->difficulty) {
+        return "has a \"max\" below its \"difficulty\"";
+    }
+
+    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_ticket_module);
+    mcf->challenged = 1;
+
+    tlcf->challenge = challenge;
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_ticket_conf_challenge_parameter(
+    ngx_http_ticket_challenge_t *challenge, ngx_str_t *value)
+{
+    ngx_int_t  n;
+
+    if (ngx_strncmp(value->data, "difficulty=", 11) == 0) {
+        n = ngx_atoi(value->data + 11, value->len - 11);
+
+        if (n >= 1 && n <= TICKET_PROOF_BITS_MAX) {
+            challenge->difficulty = n;
+            return NGX_OK;
+        }
+
+    } else if (ngx_strncmp(value->data, "max=", 4) == 0) {
+        n = ngx_atoi(value->data + 4, value->len - 4);
+
+        if (n >= 1 && n <= TICKET_PROOF_BITS_MAX) {
+            challenge->max = n;
+            return NGX_OK;
+        }
+
+    } else if (ngx_strncmp(value->data, "rate=", 5) == 0) {
+        n = ngx_atoi(value->data + 5, value->len - 5);
+
+        if (n >= 1 && n <= 1000000) {
+            challenge->rate = (uint64_t) n * 1000;
+            return NGX_OK;
+        }
+    }
+
+    return NGX_ERROR;
 }
 
 

@@ -23,6 +23,10 @@ char *ngx_http_ticket_conf_queue(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_ticket_conf_gate(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+char *ngx_http_ticket_conf_visitor(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_ticket_conf_challenge(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 char *ngx_http_ticket_conf_metrics(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_ticket_conf_status(ngx_conf_t *cf, ngx_command_t *cmd,

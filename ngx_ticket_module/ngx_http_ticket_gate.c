@@ -11,9 +11,6 @@
 #include "ngx_http_ticket_module.h"
 
 
-#define NGX_HTTP_TICKET_SET_HEADERS  4
-
-
 static ngx_int_t ngx_http_ticket_gate_start(ngx_http_request_t *r,
     ngx_http_ticket_loc_conf_t *tlcf);
 static ngx_int_t ngx_http_ticket_gate_checked(ngx_http_request_t *r,
@@ -30,10 +27,6 @@ static ngx_int_t ngx_http_ticket_gate_wait(ngx_http_request_t *r);
 static void ngx_http_ticket_gate_done(ngx_http_request_t *r);
 static ngx_int_t ngx_http_ticket_gate_through(ngx_http_request_t *r,
     ngx_http_ticket_ctx_t *ctx);
-static ngx_int_t ngx_http_ticket_gate_set_headers(ngx_http_request_t *r,
-    ngx_http_ticket_ctx_t *ctx);
-static ngx_int_t ngx_http_ticket_gate_remove_headers(ngx_http_request_t *r);
-static ngx_uint_t ngx_http_ticket_gate_is_ours(ngx_table_elt_t *header);
 static ngx_uint_t ngx_http_ticket_gate_is_off(ngx_http_ticket_ctx_t *ctx);
 static ngx_int_t ngx_http_ticket_gate_hold_back(ngx_http_request_t *r,
     ngx_http_ticket_ctx_t *ctx);
@@ -53,15 +46,22 @@ ngx_http_ticket_gate_handler(ngx_http_request_t *r)
 
     tlcf = ngx_http_get_module_loc_conf(r, ngx_http_ticket_module);
 
-    if (tlcf->gate == NULL || r != r->main) {
+    if (r != r->main) {
         return NGX_DECLINED;
     }
 
     ctx = ngx_http_ticket_get_ctx(r);
 
-    if (ctx && ctx->decided) {
+    if (ctx && ctx->gated && r->internal) {
 
-        /* this is the waiting page on its way out */
+        /* the location's own upstream may take the place of this one */
+
+        ngx_http_ticket_note_command(r, ctx);
+    }
+
+    if (tlcf->gate == NULL || (ctx && ctx->decided)) {
+
+        /* or this is the waiting page on its way out */
 
         return NGX_DECLINED;
     }
@@ -88,6 +88,13 @@ ngx_http_ticket_gate_start(ngx_http_request_t *r,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    ctx->gated = 1;
+    ctx->before = r->upstream;
+
+    if (ngx_http_ticket_keep_ctx(r, ctx) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     if (tlcf->gate_queue
         && ngx_http_complex_value(r, tlcf->gate_queue, &ctx->queue_url)
            != NGX_OK)
@@ -108,14 +115,25 @@ ngx_http_ticket_gate_start(ngx_http_request_t *r,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ngx_http_ticket_read_tokens(r, ctx);
+    rc = ngx_http_ticket_read_tokens(r, ctx);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
     ngx_http_ticket_watch_pass(ctx);
+
+    if (ngx_http_ticket_identify(r, ctx) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
 
     if (ctx->pass.found != NGX_HTTP_TICKET_TOKEN_GOOD) {
         return ngx_http_ticket_gate_claim(r, ctx);
     }
 
-    if (tlcf->gate_check == NGX_HTTP_TICKET_CHECK_LOCAL) {
+    if (tlcf->gate_check == NGX_HTTP_TICKET_CHECK_LOCAL
+        && ctx->room->policy.max == 0)
+    {
         return ngx_http_ticket_gate_checked(r, ctx);
     }
 
@@ -134,14 +152,23 @@ static ngx_int_t
 ngx_http_ticket_gate_checked(ngx_http_request_t *r,
     ngx_http_ticket_ctx_t *ctx)
 {
+    if (ctx->state == NGX_HTTP_TICKET_REFUSED) {
+        ngx_http_ticket_count(ctx->instance, NGX_HTTP_TICKET_N_PASSES_OVER);
+
+        if (ngx_http_ticket_drop_pass(r, ctx) != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        return ngx_http_ticket_gate_claim(r, ctx);
+    }
+
     /*
      * With check=local, or while Redis is away, signature and time must do,
      * and the epoch, as far as this node knows it.
      */
 
-    if (ctx->state == NGX_HTTP_TICKET_REFUSED
-        || (ctx->instance && ctx->instance->known.epoch
-            && ctx->pass.token.epoch > ctx->instance->known.epoch))
+    if (ctx->instance && ctx->instance->known.epoch
+        && ctx->pass.token.epoch > ctx->instance->known.epoch)
     {
         ngx_http_ticket_count(ctx->instance, NGX_HTTP_TICKET_N_PASSES_OVER);
         ctx->pass.found = NGX_HTTP_TICKET_TOKEN_OVER;
@@ -276,8 +303,8 @@ ngx_http_ticket_gate_through(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx)
 {
     ctx->state = NGX_HTTP_TICKET_ADMITTED;
 
-    if (ngx_http_ticket_gate_remove_headers(r) != NGX_OK
-        || ngx_http_ticket_gate_set_headers(r, ctx) != NGX_OK)
+    if (ngx_http_ticket_remove_headers(r) != NGX_OK
+        || ngx_http_ticket_set_headers(r, ctx) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -285,160 +312,6 @@ ngx_http_ticket_gate_through(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx)
     ngx_http_ticket_count_known(ctx, NGX_HTTP_TICKET_N_PASSED);
 
     return NGX_DECLINED;
-}
-
-
-static ngx_int_t
-ngx_http_ticket_gate_set_headers(ngx_http_request_t *r,
-    ngx_http_ticket_ctx_t *ctx)
-{
-    u_char           *p;
-    ngx_str_t         value[3];
-    ngx_uint_t        i;
-    ngx_table_elt_t  *h;
-
-    static ngx_str_t  key[] = {
-        ngx_string("X-Ticket-Room"),
-        ngx_string("X-Ticket-Number"),
-        ngx_string("X-Ticket-Session")
-    };
-
-    static char  *lowcase_key[] = {
-        "x-ticket-room", "x-ticket-number", "x-ticket-session"
-    };
-
-    p = ngx_pnalloc(r->pool, 3 * NGX_INT64_LEN);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    value[0] = ctx->name;
-
-    value[1].data = p;
-    p = ngx_sprintf(p, "%uL", ctx->pass.token.number);
-    value[1].len = p - value[1].data;
-
-    value[2].data = p;
-    p = ngx_sprintf(p, "%uD-%uL", ctx->pass.token.epoch,
-                    ctx->pass.token.number);
-    value[2].len = p - value[2].data;
-
-    for (i = 0; i < 3; i++) {
-        h = ngx_list_push(&r->headers_in.headers);
-        if (h == NULL) {
-            return NGX_ERROR;
-        }
-
-        h->key = key[i];
-        h->value = value[i];
-        h->lowcase_key = (u_char *) lowcase_key[i];
-        h->hash = ngx_hash_key(h->lowcase_key, key[i].len);
-#if (nginx_version >= 1023000)
-        h->next = NULL;
-#endif
-    }
-
-    return NGX_OK;
-}
-
-
-/*
- * Takes the client's copies out of the list, by making a new one where there
- * are any: the old elements stay where they are, since r->headers_in points
- * to them, and nginx's loops over a list do not expect an empty part.
- */
-
-static ngx_int_t
-ngx_http_ticket_gate_remove_headers(ngx_http_request_t *r)
-{
-    ngx_uint_t        i, n, ours;
-    ngx_list_t       *list;
-    ngx_list_part_t  *part, first;
-    ngx_table_elt_t  *header, *h;
-
-    list = &r->headers_in.headers;
-    first = list->part;
-    n = 0;
-    ours = 0;
-
-    for (part = &first; part; part = part->next) {
-        header = part->elts;
-
-        for (i = 0; i < part->nelts; i++) {
-            ours += ngx_http_ticket_gate_is_ours(&header[i]);
-        }
-
-        n += part->nelts;
-    }
-
-    if (ours == 0) {
-        return NGX_OK;
-    }
-
-    if (ngx_list_init(list, r->pool, n + NGX_HTTP_TICKET_SET_HEADERS,
-                      sizeof(ngx_table_elt_t))
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    for (part = &first; part; part = part->next) {
-        header = part->elts;
-
-        for (i = 0; i < part->nelts; i++) {
-
-            if (ngx_http_ticket_gate_is_ours(&header[i])) {
-                continue;
-            }
-
-            h = ngx_list_push(list);
-            if (h == NULL) {
-                return NGX_ERROR;
-            }
-
-            *h = header[i];
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-/* An upstream may take "_" for "-", so both are ours. */
-
-static ngx_uint_t
-ngx_http_ticket_gate_is_ours(ngx_table_elt_t *header)
-{
-    u_char      c;
-    ngx_uint_t  i, n;
-
-    static ngx_str_t  name[NGX_HTTP_TICKET_SET_HEADERS] = {
-        ngx_string("x-ticket-room"),
-        ngx_string("x-ticket-session"),
-        ngx_string("x-ticket-number"),
-        ngx_string("x-ticket-identity")
-    };
-
-    for (n = 0; n < NGX_HTTP_TICKET_SET_HEADERS; n++) {
-
-        if (header->key.len != name[n].len) {
-            continue;
-        }
-
-        for (i = 0; i < name[n].len; i++) {
-            c = ngx_tolower(header->key.data[i]);
-
-            if ((c == '_' ? '-' : c) != name[n].data[i]) {
-                break;
-            }
-        }
-
-        if (i == name[n].len) {
-            return 1;
-        }
-    }
-
-    return 0;
 }
 
 
@@ -470,7 +343,7 @@ ngx_http_ticket_gate_hold_back(ngx_http_request_t *r,
 
     if (ngx_http_ticket_gate_is_off(ctx)) {
         ngx_http_ticket_count_known(ctx, NGX_HTTP_TICKET_N_PASSED);
-        return ngx_http_ticket_gate_remove_headers(r) == NGX_OK
+        return ngx_http_ticket_remove_headers(r) == NGX_OK
                ? NGX_DECLINED : NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -513,9 +386,7 @@ ngx_http_ticket_gate_page(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx)
 
     ctx->decided = 1;
 
-    if (ngx_http_ticket_keep_ctx(r, ctx) != NGX_OK
-        || ngx_http_ticket_add_header(r, &robots, &noindex) == NULL)
-    {
+    if (ngx_http_ticket_add_header(r, &robots, &noindex) == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -591,7 +462,10 @@ ngx_http_ticket_gate_plain_page(ngx_http_request_t *r,
     b->last = ngx_sprintf(b->last,
                           "<!DOCTYPE html>\n<html lang=\"en\">"
                           "<title>Waiting room</title>\n"
-                          "<h1>You are in line</h1>\n");
+                          "<h1>%s</h1>\n",
+                          ctx->state == NGX_HTTP_TICKET_UNPROVEN
+                          ? "Joining takes a proof that this page cannot make"
+                          : "You are in line");
 
     if (ctx->state == NGX_HTTP_TICKET_WAITING && ctx->place.view.life) {
         b->last = ngx_sprintf(b->last, "<p>Your position: %uD of %uD.</p>\n",

@@ -1,14 +1,30 @@
 
 /*
  * Joins, group-committed: those that arrive while a join script is under way
- * for their room instance travel together in the next.
+ * for their room instance travel together in the next.  A visitor who has an
+ * identity keeps the number that was given to it, and goes on with a claim.
  */
 
 
 #include "ngx_http_ticket_op.h"
 
+#include <ticket_identity.h>
+
 
 #define NGX_HTTP_TICKET_JOINS_MAX    1024
+
+/* "NUMBER!KEY", see lua/join.lua */
+#define NGX_HTTP_TICKET_WHO_LEN                                               \
+    (NGX_INT64_LEN + 1 + TICKET_IDENTITY_KEY_LEN)
+
+
+/* A join's own values in the answer; lua/join.lua lists them. */
+
+#define NGX_HTTP_TICKET_V_FROM       0
+#define NGX_HTTP_TICKET_V_ADMITTED   1
+#define NGX_HTTP_TICKET_V_ENDS       2
+#define NGX_HTTP_TICKET_V_LAST       3
+#define NGX_HTTP_TICKET_V_NUMBERS    4
 
 
 /* Joins of one room instance. */
@@ -21,6 +37,7 @@ typedef struct {
     ngx_event_t                   failed;   /* posted: could not be sent */
     ngx_http_ticket_counter_e     why;      /* and this is why */
     unsigned                      in_flight:1;
+    unsigned                      named:1;  /* some of "sent" are */
 } ngx_http_ticket_joins_t;
 
 
@@ -28,10 +45,15 @@ static ngx_http_ticket_joins_t *ngx_http_ticket_get_joins(
     ngx_http_ticket_subject_t *subject);
 static void ngx_http_ticket_send_batch(ngx_http_ticket_joins_t *joins);
 static ngx_uint_t ngx_http_ticket_take_batch(ngx_http_ticket_joins_t *joins);
+static ngx_int_t ngx_http_ticket_send_names(ngx_http_ticket_joins_t *joins,
+    ngx_uint_t n, ngx_str_t *count);
 static void ngx_http_ticket_joined(redisReply *reply, void *data);
 static void ngx_http_ticket_give_numbers(ngx_http_ticket_joins_t *joins,
     ngx_http_ticket_answer_t *answer);
-static void ngx_http_ticket_give_back(ngx_http_ticket_subject_t *subject,
+static ngx_http_ticket_state_e ngx_http_ticket_give_number(
+    ngx_http_ticket_op_t *op, ngx_http_ticket_answer_t *answer,
+    uint64_t number);
+static void ngx_http_ticket_recognize(ngx_http_ticket_op_t *op,
     uint32_t epoch, uint64_t number);
 static void ngx_http_ticket_given_back(redisReply *reply, void *data);
 static void ngx_http_ticket_joins_failed(ngx_event_t *ev);
@@ -43,6 +65,7 @@ ngx_int_t
 ngx_http_ticket_join(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx,
     ngx_http_ticket_done_pt done)
 {
+    ngx_int_t                     rc;
     ngx_http_ticket_op_t         *op;
     ngx_http_ticket_joins_t      *joins;
     ngx_http_ticket_main_conf_t  *mcf;
@@ -58,10 +81,29 @@ ngx_http_ticket_join(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx,
 
     ctx->state = NGX_HTTP_TICKET_UNAVAILABLE;
 
+    if (ctx->spent == 0) {
+        rc = ngx_http_ticket_prove(r, ctx);
+
+        if (rc != NGX_OK) {
+
+            if (rc == NGX_DECLINED) {
+                ctx->state = NGX_HTTP_TICKET_UNPROVEN;
+            }
+
+            return NGX_OK;
+        }
+    }
+
+    if (ngx_http_ticket_identify(r, ctx) != NGX_OK) {
+        return NGX_OK;
+    }
+
     op = ngx_http_ticket_create_op(r, ctx, done);
     if (op == NULL) {
         return NGX_OK;
     }
+
+    op->named = (ctx->identity.len != 0);
 
     joins = ngx_http_ticket_get_joins(&op->subject);
     if (joins == NULL) {
@@ -176,8 +218,10 @@ ngx_http_ticket_send_batch(ngx_http_ticket_joins_t *joins)
         return;
     }
 
-    if (ngx_http_ticket_script(NGX_HTTP_TICKET_JOIN, &joins->subject,
-                               ngx_http_ticket_joined, joins, 1, &arg)
+    if ((joins->named
+         ? ngx_http_ticket_send_names(joins, n, &arg)
+         : ngx_http_ticket_script(NGX_HTTP_TICKET_JOIN, &joins->subject,
+                                  ngx_http_ticket_joined, joins, 1, &arg))
         != NGX_OK)
     {
         joins->why = NGX_HTTP_TICKET_N_JOINS_UNAVAILABLE;
@@ -206,6 +250,8 @@ ngx_http_ticket_take_batch(ngx_http_ticket_joins_t *joins)
     ngx_queue_t           *q;
     ngx_http_ticket_op_t  *op;
 
+    joins->named = 0;
+
     for (n = 0;
          n < NGX_HTTP_TICKET_JOINS_MAX && !ngx_queue_empty(&joins->waiting);
          /* void */ )
@@ -221,10 +267,68 @@ ngx_http_ticket_take_batch(ngx_http_ticket_joins_t *joins)
         }
 
         ngx_queue_insert_tail(&joins->sent, q);
+        joins->named |= op->named;
         n++;
     }
 
     return n;
+}
+
+
+/* Tells of each visitor in "sent" who it is, if it is known. */
+
+static ngx_int_t
+ngx_http_ticket_send_names(ngx_http_ticket_joins_t *joins, ngx_uint_t n,
+    ngx_str_t *count)
+{
+    u_char                 *p;
+    ngx_int_t               rc;
+    ngx_str_t              *arg;
+    ngx_uint_t              i;
+    ngx_queue_t            *q;
+    ngx_http_ticket_op_t   *op;
+    ngx_http_ticket_ctx_t  *ctx;
+
+    arg = ngx_alloc((n + 1) * sizeof(ngx_str_t) + n * NGX_HTTP_TICKET_WHO_LEN,
+                    ngx_cycle->log);
+    if (arg == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = (u_char *) (arg + n + 1);
+    arg[0] = *count;
+    i = 0;
+
+    for (q = ngx_queue_head(&joins->sent);
+         q != ngx_queue_sentinel(&joins->sent);
+         q = ngx_queue_next(q))
+    {
+        op = ngx_queue_data(q, ngx_http_ticket_op_t, queue);
+        i++;
+
+        arg[i].data = p;
+
+        if (op->named) {
+            ctx = ngx_http_get_module_ctx(op->request, ngx_http_ticket_module);
+
+            if (ctx->spent) {
+                p = ngx_sprintf(p, "%uL!", ctx->spent);
+            }
+
+            ticket_identity_key(ctx->identity.data, ctx->identity.len,
+                                (char *) p);
+            p += TICKET_IDENTITY_KEY_LEN;
+        }
+
+        arg[i].len = p - arg[i].data;
+    }
+
+    rc = ngx_http_ticket_script(NGX_HTTP_TICKET_JOIN, &joins->subject,
+                                ngx_http_ticket_joined, joins, n + 1, arg);
+
+    ngx_free(arg);
+
+    return rc;
 }
 
 
@@ -281,27 +385,23 @@ ngx_http_ticket_joined(redisReply *reply, void *data)
 }
 
 
-/* In the order in which the requests came; the first are admitted. */
+/* In the order in which the requests came. */
 
 static void
 ngx_http_ticket_give_numbers(ngx_http_ticket_joins_t *joins,
     ngx_http_ticket_answer_t *answer)
 {
-    uint64_t                     from, number, admitted, ends, last;
+    uint64_t                     from, number;
+    ngx_uint_t                   i;
     ngx_queue_t                 *q;
-    ngx_http_request_t          *r;
     ngx_http_ticket_op_t        *op;
-    ngx_http_ticket_ctx_t       *ctx;
     ngx_http_ticket_zone_t      *zone;
     ngx_http_ticket_state_e      state;
     ngx_http_ticket_instance_t  *instance;
 
     zone = joins->subject.mcf->zone->data;
     instance = joins->subject.instance;
-    from = ngx_http_ticket_answer_uint(answer, 0);
-    admitted = ngx_http_ticket_answer_uint(answer, 1);
-    ends = ngx_http_ticket_answer_uint(answer, 2);
-    last = ngx_http_ticket_answer_uint(answer, 3);
+    from = ngx_http_ticket_answer_uint(answer, NGX_HTTP_TICKET_V_FROM);
 
     (void) ngx_http_ticket_reserve(zone, instance, from, answer->issued,
                                    ngx_cycle->log);
@@ -310,43 +410,28 @@ ngx_http_ticket_give_numbers(ngx_http_ticket_joins_t *joins,
         instance->active = ngx_time();
     }
 
-    for (number = from; !ngx_queue_empty(&joins->sent); number++) {
+    for (i = 0; !ngx_queue_empty(&joins->sent); i++) {
         q = ngx_queue_head(&joins->sent);
         ngx_queue_remove(q);
 
         op = ngx_queue_data(q, ngx_http_ticket_op_t, queue);
+
+        number = joins->named
+                 ? ngx_http_ticket_answer_uint(answer,
+                                               NGX_HTTP_TICKET_V_NUMBERS + i)
+                 : from + i;
+
+        if (op->request && number && number < from) {
+            ngx_http_ticket_recognize(op, answer->epoch, number);
+            continue;
+        }
+
         state = NGX_HTTP_TICKET_UNAVAILABLE;
-        r = op->request;
 
-        if (r) {
-            ctx = ngx_http_get_module_ctx(r, ngx_http_ticket_module);
-            ctx->joined = 1;
+        if (op->request && number) {
+            state = ngx_http_ticket_give_number(op, answer, number);
 
-            if (number < from + admitted) {
-                if (ngx_http_ticket_give_pass(r, ctx, answer->epoch, number,
-                                              ends, last)
-                    == NGX_OK)
-                {
-                    state = NGX_HTTP_TICKET_ADMITTED;
-                    ngx_http_ticket_watch_admitted(zone, instance,
-                                                   ngx_http_ticket_now(zone));
-                }
-
-            } else if (ngx_http_ticket_give_queue_token(r, ctx, answer->epoch,
-                                                        number)
-                       == NGX_OK)
-            {
-                ngx_http_ticket_refresh_place(joins->subject.mcf, ctx);
-                state = ctx->state;
-            }
-
-            ngx_http_ticket_count(instance, NGX_HTTP_TICKET_N_JOINS);
-
-            if (state == NGX_HTTP_TICKET_ADMITTED) {
-                ngx_http_ticket_count(instance, NGX_HTTP_TICKET_N_ADMITTED);
-            }
-
-        } else {
+        } else if (number && !op->named) {
             ngx_http_ticket_give_back(&joins->subject, answer->epoch, number);
         }
 
@@ -355,9 +440,134 @@ ngx_http_ticket_give_numbers(ngx_http_ticket_joins_t *joins,
 }
 
 
-/* A visitor who went away before the answer would hold a slot for nothing. */
+/* A new number; the lowest of these are admitted. */
+
+static ngx_http_ticket_state_e
+ngx_http_ticket_give_number(ngx_http_ticket_op_t *op,
+    ngx_http_ticket_answer_t *answer, uint64_t number)
+{
+    uint64_t                 limit;
+    ngx_http_request_t      *r;
+    ngx_http_ticket_ctx_t   *ctx;
+    ngx_http_ticket_zone_t  *zone;
+
+    r = op->request;
+    zone = op->subject.mcf->zone->data;
+    ctx = ngx_http_get_module_ctx(r, ngx_http_ticket_module);
+    ctx->joined = 1;
+
+    limit = ngx_http_ticket_answer_uint(answer, NGX_HTTP_TICKET_V_FROM)
+            + ngx_http_ticket_answer_uint(answer, NGX_HTTP_TICKET_V_ADMITTED);
+
+    ngx_http_ticket_count(ctx->instance, NGX_HTTP_TICKET_N_JOINS);
+
+    if (number >= limit) {
+        if (ngx_http_ticket_give_queue_token(r, ctx, answer->epoch, number)
+            != NGX_OK)
+        {
+            return NGX_HTTP_TICKET_UNAVAILABLE;
+        }
+
+        ngx_http_ticket_refresh_place(op->subject.mcf, ctx);
+
+        return ctx->state;
+    }
+
+    if (ngx_http_ticket_give_pass(r, ctx, answer->epoch, number,
+                                  ngx_http_ticket_answer_uint(answer,
+                                                  NGX_HTTP_TICKET_V_ENDS),
+                                  ngx_http_ticket_answer_uint(answer,
+                                                  NGX_HTTP_TICKET_V_LAST))
+        != NGX_OK)
+    {
+        return NGX_HTTP_TICKET_UNAVAILABLE;
+    }
+
+    ngx_http_ticket_count(ctx->instance, NGX_HTTP_TICKET_N_ADMITTED);
+    ngx_http_ticket_watch_admitted(zone, ctx->instance,
+                                   ngx_http_ticket_now(zone));
+
+    return NGX_HTTP_TICKET_ADMITTED;
+}
+
+
+/*
+ * The identity has a number already.  What has become of it only Redis knows
+ * for sure, and a claim tells in any case.
+ */
 
 static void
+ngx_http_ticket_recognize(ngx_http_ticket_op_t *op, uint32_t epoch,
+    uint64_t number)
+{
+    ngx_http_request_t       *r;
+    ngx_http_ticket_ctx_t    *ctx;
+    ngx_http_ticket_done_pt   done;
+
+    r = op->request;
+    done = op->done;
+    ctx = ngx_http_get_module_ctx(r, ngx_http_ticket_module);
+
+    ngx_http_ticket_drop_op(op);
+
+    ctx->known = 1;
+    ctx->queue.found = NGX_HTTP_TICKET_TOKEN_GOOD;
+    ctx->queue.token.epoch = epoch;
+    ctx->queue.token.number = number;
+
+    if (ngx_http_ticket_claim(r, ctx, done) == NGX_OK) {
+        ngx_http_ticket_go_on(r, done);
+    }
+}
+
+
+void
+ngx_http_ticket_recognized(ngx_http_ticket_op_t *op,
+    ngx_http_ticket_state_e state)
+{
+    ngx_http_request_t       *r;
+    ngx_http_ticket_ctx_t    *ctx;
+    ngx_http_ticket_done_pt   done;
+
+    r = op->request;
+    done = op->done;
+    ctx = ngx_http_get_module_ctx(r, ngx_http_ticket_module);
+    ctx->known = 0;
+
+    if (state == NGX_HTTP_TICKET_SPENT && ctx->spent == 0) {
+        ctx->spent = ctx->queue.token.number;
+        ctx->queue.found = NGX_HTTP_TICKET_TOKEN_NONE;
+
+        ngx_http_ticket_drop_op(op);
+
+        if (ngx_http_ticket_join(r, ctx, done) == NGX_OK) {
+            ngx_http_ticket_go_on(r, done);
+        }
+
+        return;
+    }
+
+    if (state != NGX_HTTP_TICKET_ADMITTED
+        && state != NGX_HTTP_TICKET_SPENT
+        && state != NGX_HTTP_TICKET_PAST
+        && ngx_http_ticket_give_queue_token(r, ctx, ctx->queue.token.epoch,
+                                            ctx->queue.token.number)
+           != NGX_OK)
+    {
+        state = NGX_HTTP_TICKET_UNAVAILABLE;
+    }
+
+    ngx_http_ticket_complete(op, state);
+}
+
+
+/*
+ * A visitor who went away before the answer would hold a slot for nothing.
+ * One with an identity finds the place again by it, though, and is often on
+ * the way back already: a page reloaded does just this.
+ */
+
+void
 ngx_http_ticket_give_back(ngx_http_ticket_subject_t *subject, uint32_t epoch,
     uint64_t number)
 {

@@ -290,6 +290,11 @@ ngx_http_ticket_claimed(redisReply *reply, void *data)
         state = NGX_HTTP_TICKET_PAST;
     }
 
+    if (ctx->known) {
+        ngx_http_ticket_recognized(op, state);
+        return;
+    }
+
     ngx_http_ticket_complete(op, state);
 }
 

@@ -93,6 +93,27 @@ static ngx_command_t  ngx_http_ticket_commands[] = {
       0,
       NULL },
 
+    { ngx_string("ticket_identity"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_ticket_conf_visitor,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_ticket_loc_conf_t, identity),
+      NULL },
+
+    { ngx_string("ticket_bind"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_ticket_conf_visitor,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_ticket_loc_conf_t, bind),
+      NULL },
+
+    { ngx_string("ticket_challenge"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1234,
+      ngx_http_ticket_conf_challenge,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("ticket_cookie_secure"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_ticket_conf_cookie_secure,
@@ -172,6 +193,9 @@ ngx_http_ticket_create_loc_conf(ngx_conf_t *cf)
     }
 
     tlcf->gate = NGX_CONF_UNSET_PTR;
+    tlcf->identity = NGX_CONF_UNSET_PTR;
+    tlcf->bind = NGX_CONF_UNSET_PTR;
+    tlcf->challenge = NGX_CONF_UNSET_PTR;
     tlcf->secure = NGX_CONF_UNSET_UINT;
 
     return tlcf;
@@ -200,6 +224,9 @@ ngx_http_ticket_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     ngx_conf_merge_uint_value(conf->secure, prev->secure,
                               NGX_HTTP_TICKET_SECURE_AUTO);
+    ngx_conf_merge_ptr_value(conf->identity, prev->identity, NULL);
+    ngx_conf_merge_ptr_value(conf->bind, prev->bind, NULL);
+    ngx_conf_merge_ptr_value(conf->challenge, prev->challenge, NULL);
 
     if (conf->gate == NGX_CONF_UNSET_PTR) {
 
@@ -224,7 +251,9 @@ ngx_http_ticket_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 static ngx_int_t
 ngx_http_ticket_init(ngx_conf_t *cf)
 {
+    ngx_array_t                  *handlers;
     ngx_http_handler_pt          *h;
+    ngx_http_ticket_zone_t       *zone;
     ngx_http_core_main_conf_t    *cmcf;
     ngx_http_ticket_main_conf_t  *mcf;
 
@@ -240,6 +269,9 @@ ngx_http_ticket_init(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
+    zone = mcf->zone->data;
+    zone->challenged = mcf->challenged;
+
     mcf->cookie_index = ngx_http_ticket_variable_index(cf, "http_cookie");
     mcf->accept_index = ngx_http_ticket_variable_index(cf, "http_accept");
 
@@ -248,13 +280,22 @@ ngx_http_ticket_init(ngx_conf_t *cf)
     }
 
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+    handlers = &cmcf->phases[NGX_HTTP_PREACCESS_PHASE].handlers;
 
-    h = ngx_array_push(&cmcf->phases[NGX_HTTP_PREACCESS_PHASE].handlers);
-    if (h == NULL) {
+    if (ngx_array_push(handlers) == NULL) {
         return NGX_ERROR;
     }
 
+    /*
+     * The last one runs first: the gate goes behind realip, limit_req and
+     * limit_conn, so that these apply to those who join at it.
+     */
+
+    h = handlers->elts;
+    ngx_memmove(h + 1, h, (handlers->nelts - 1) * sizeof(ngx_http_handler_pt));
     *h = ngx_http_ticket_gate_handler;
+
+    ngx_http_ticket_release_init();
 
     return NGX_OK;
 }

@@ -5,9 +5,11 @@
  * instances, _zone.c shared memory, _redis.c hiredis on nginx's events,
  * _script.c the scripts in Redis, _line.c and _join.c what a request asks of
  * the line, _op.c such a question while it is under way, _exchange.c the
- * regular exchange, _visitor.c tokens and cookies of a request, _queue.c,
- * _gate.c, _metrics.c, _status.c and _admin.c the locations, _watch.c what
- * metrics and status tell, _text.c texts that grow, _reply.c answers,
+ * regular exchange, _visitor.c tokens and cookies of a request, _challenge.c
+ * what is asked of a visitor before, _queue.c, _gate.c, _metrics.c, _status.c
+ * and _admin.c the locations, _headers.c what the gate tells an upstream and
+ * _release.c what an upstream orders, _watch.c what metrics and status tell,
+ * _text.c texts that grow, _reply.c answers,
  * _variables.c variables.
  */
 
@@ -109,6 +111,19 @@ typedef struct {
 } ngx_http_ticket_draw_t;
 
 
+/* How fast visitors join, for challenges; guarded by the zone's mutex. */
+
+typedef struct {
+    ngx_msec_t                         at;       /* of the last sample */
+    uint64_t                           life;
+    uint64_t                           issued;
+    uint64_t                           rate;     /* thousandths a second */
+    ngx_uint_t                         window;
+    uint64_t                           lowest;   /* rate in this window */
+    uint64_t                           before;   /* and in the last */
+} ngx_http_ticket_effort_t;
+
+
 /* Sessions ever begun, by time: how many in the last minute. */
 
 #define NGX_HTTP_TICKET_MINUTE         16
@@ -154,6 +169,7 @@ struct ngx_http_ticket_instance_s {
     ngx_http_ticket_known_t            known;
     ngx_http_ticket_changes_t          changes;
     ngx_http_ticket_draw_t             draw;
+    ngx_http_ticket_effort_t           effort;
     ngx_atomic_t                       active;  /* last visit, ngx_time() */
     ngx_atomic_t                       counter[NGX_HTTP_TICKET_N_LAST];
     ngx_http_ticket_watch_t            watch;
@@ -193,6 +209,8 @@ typedef struct {
     ngx_atomic_t                       instances;
     ngx_atomic_t                       full_logged;    /* ngx_time() */
 
+    uint64_t                          *proofs;         /* that were used */
+
     ngx_http_ticket_instance_t        *bucket[NGX_HTTP_TICKET_BUCKETS];
 } ngx_http_ticket_shared_t;
 
@@ -200,6 +218,8 @@ typedef struct {
 typedef struct {
     ngx_http_ticket_shared_t          *sh;
     ngx_slab_pool_t                   *shpool;
+    ngx_uint_t                         challenged;  /* a location asks for
+                                                       proofs */
 } ngx_http_ticket_zone_t;
 
 
@@ -233,6 +253,7 @@ typedef struct {
     ngx_array_t                        rooms;    /* ngx_http_ticket_room_t */
     ngx_array_t                        uses;     /* ..._room_use_t */
     ngx_uint_t                         used;     /* unsigned  used:1 */
+    ngx_uint_t                         challenged;
     ngx_int_t                          cookie_index;
     ngx_int_t                          accept_index;
     ngx_http_ticket_process_t         *process;
@@ -246,6 +267,16 @@ typedef struct {
 #define NGX_HTTP_TICKET_SECURE_ON      1
 #define NGX_HTTP_TICKET_SECURE_AUTO    2
 
+/* ticket_challenge; the rate is in thousandths a second. */
+
+typedef struct {
+    ngx_http_complex_value_t          *mode;
+    ngx_uint_t                         difficulty;   /* bits */
+    ngx_uint_t                         max;
+    uint64_t                           rate;
+} ngx_http_ticket_challenge_t;
+
+
 typedef struct {
     ngx_http_complex_value_t          *queue;        /* room of ticket_queue */
     ngx_http_complex_value_t          *gate;         /* room of ticket_gate */
@@ -253,6 +284,9 @@ typedef struct {
     ngx_http_complex_value_t          *gate_page;
     ngx_uint_t                         gate_status;
     ngx_uint_t                         gate_check;
+    ngx_http_complex_value_t          *identity;
+    ngx_http_complex_value_t          *bind;
+    ngx_http_ticket_challenge_t       *challenge;
     ngx_uint_t                         secure;
     ngx_uint_t                         admin;        /* unsigned  admin:1 */
     ngx_http_complex_value_t          *admin_who;
@@ -271,6 +305,7 @@ typedef enum {
     NGX_HTTP_TICKET_PREQUEUE,
     NGX_HTTP_TICKET_CLOSED,
     NGX_HTTP_TICKET_EARLY,
+    NGX_HTTP_TICKET_UNPROVEN,
     NGX_HTTP_TICKET_UNAVAILABLE
 } ngx_http_ticket_state_e;
 
@@ -307,17 +342,28 @@ struct ngx_http_ticket_ctx_s {
     ngx_http_ticket_instance_t        *instance;
     ngx_http_ticket_token_t            queue;
     ngx_http_ticket_token_t            pass;
+    ngx_str_t                          bind;       /* tokens are bound to */
+    ngx_str_t                          identity;
+    uint64_t                           spent;      /* number it had before */
 
     ngx_http_ticket_state_e            state;
     ticket_place_t                     place;      /* when waiting */
     uint64_t                           ends;       /* of the session */
     ngx_str_t                          queue_url;
+    ngx_str_t                          challenge;  /* when unproven */
+    ngx_uint_t                         difficulty;
 
+    ngx_http_upstream_t               *before;     /* of an earlier location */
     ngx_buf_t                         *events;     /* told by "why" */
     ngx_http_ticket_admin_t           *admin;      /* what an operator asks */
     ngx_http_ticket_op_t              *op;         /* asked, not answered */
     ngx_http_ticket_step_pt            next;       /* after the answer */
     unsigned                           secure:1;
+    unsigned                           identified:1;
+    unsigned                           known:1;    /* by the identity */
+    unsigned                           gated:1;
+    unsigned                           release:1;  /* ordered by the upstream */
+    unsigned                           released:1;
     unsigned                           joined:1;   /* number is a new one */
     unsigned                           decided:1;  /* gate decided: page */
 };
@@ -492,8 +538,23 @@ ngx_http_ticket_ctx_t *ngx_http_ticket_make_ctx(ngx_http_request_t *r);
 ngx_int_t ngx_http_ticket_keep_ctx(ngx_http_request_t *r,
     ngx_http_ticket_ctx_t *ctx);
 
-/* Finds and verifies both tokens; the room instance is known. */
-void ngx_http_ticket_read_tokens(ngx_http_request_t *r,
+/* The context kept before this one, or with NULL the last; NULL: no more. */
+ngx_http_ticket_ctx_t *ngx_http_ticket_kept_ctx(ngx_http_request_t *r,
+    ngx_http_ticket_ctx_t *ctx);
+
+/*
+ * Finds and verifies both tokens; the room instance is known.  Returns NGX_OK,
+ * or the status to answer with.
+ */
+ngx_int_t ngx_http_ticket_read_tokens(ngx_http_request_t *r,
+    ngx_http_ticket_ctx_t *ctx);
+
+/* Redis has said that the pass is over. */
+ngx_int_t ngx_http_ticket_drop_pass(ngx_http_request_t *r,
+    ngx_http_ticket_ctx_t *ctx);
+
+/* Sets the identity, once; it stays empty where the visitor has none. */
+ngx_int_t ngx_http_ticket_identify(ngx_http_request_t *r,
     ngx_http_ticket_ctx_t *ctx);
 
 /* Sign, and set the cookie. */
@@ -583,6 +644,36 @@ ngx_int_t ngx_http_ticket_text_send(ngx_http_request_t *r,
     ngx_http_ticket_text_t *text, ngx_str_t *type);
 
 
+/* _headers.c: the request headers that tell the upstream who the visitor is */
+
+/* Removes all that the client made up under these names. */
+ngx_int_t ngx_http_ticket_remove_headers(ngx_http_request_t *r);
+ngx_int_t ngx_http_ticket_set_headers(ngx_http_request_t *r,
+    ngx_http_ticket_ctx_t *ctx);
+
+
+/* _challenge.c */
+
+/* Sees to it that the zone has the table of used proofs. */
+ngx_int_t ngx_http_ticket_alloc_proofs(ngx_http_ticket_zone_t *zone);
+
+/*
+ * NGX_OK: this visitor may join.  NGX_DECLINED: not without a proof, and the
+ * context has the challenge.
+ */
+ngx_int_t ngx_http_ticket_prove(ngx_http_request_t *r,
+    ngx_http_ticket_ctx_t *ctx);
+
+
+/* _release.c */
+
+void ngx_http_ticket_release_init(void);
+
+/* Marks the context where the upstream that has answered orders a release. */
+void ngx_http_ticket_note_command(ngx_http_request_t *r,
+    ngx_http_ticket_ctx_t *ctx);
+
+
 /* _queue.c, _gate.c, _metrics.c, _status.c, _admin.c */
 
 ngx_int_t ngx_http_ticket_queue_handler(ngx_http_request_t *r);
@@ -610,6 +701,7 @@ typedef enum {
     NGX_HTTP_TICKET_IS_SPENT,
     NGX_HTTP_TICKET_IS_CLOSED,
     NGX_HTTP_TICKET_IS_EARLY,
+    NGX_HTTP_TICKET_NO_PROOF,
     NGX_HTTP_TICKET_IS_AWAY
 } ngx_http_ticket_problem_e;
 
@@ -621,6 +713,8 @@ typedef enum {
 ngx_int_t ngx_http_ticket_send_problem(ngx_http_request_t *r,
     ngx_http_ticket_problem_e problem, ngx_str_t *queue_url);
 ngx_int_t ngx_http_ticket_send_closed(ngx_http_request_t *r,
+    ngx_http_ticket_ctx_t *ctx);
+ngx_int_t ngx_http_ticket_send_unproven(ngx_http_request_t *r,
     ngx_http_ticket_ctx_t *ctx);
 ngx_int_t ngx_http_ticket_send_early(ngx_http_request_t *r, uint32_t ms);
 ngx_int_t ngx_http_ticket_send_details(ngx_http_request_t *r,

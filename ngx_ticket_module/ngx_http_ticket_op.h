@@ -19,6 +19,7 @@ struct ngx_http_ticket_op_s {
     ngx_http_ticket_done_pt       done;
     ngx_http_ticket_subject_t     subject;
     ngx_event_t                   timer;
+    unsigned                      named:1;  /* a join with an identity */
 };
 
 
@@ -34,6 +35,14 @@ void ngx_http_ticket_drop_op(ngx_http_ticket_op_t *op);
 
 /* Frees the operation and lets its request, if it is still there, go on. */
 void ngx_http_ticket_complete(ngx_http_ticket_op_t *op,
+    ngx_http_ticket_state_e state);
+
+/* _join.c: ends a place or a session; nobody waits for the answer. */
+void ngx_http_ticket_give_back(ngx_http_ticket_subject_t *subject,
+    uint32_t epoch, uint64_t number);
+
+/* _join.c: what the claim of a visitor known by the identity led to. */
+void ngx_http_ticket_recognized(ngx_http_ticket_op_t *op,
     ngx_http_ticket_state_e state);
 
 void ngx_http_ticket_go_on(ngx_http_request_t *r,

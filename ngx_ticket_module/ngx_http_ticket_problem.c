@@ -7,6 +7,8 @@
 
 #include "ngx_http_ticket_module.h"
 
+#include <ticket_proof.h>
+
 
 #define NGX_HTTP_TICKET_RETRY  2   /* s */
 
@@ -89,6 +91,12 @@ static ngx_http_ticket_problem_t  ngx_http_ticket_problems[] = {
       ngx_string("Polled too early"),
       ngx_string("Poll again after poll_after_ms. The place is kept.") },
 
+    { 403, ngx_string("proof_required"),
+      ngx_string("Proof required"),
+      ngx_string("Find a number such that the SHA-256 of challenge, full stop "
+                 "and number begins with as many zero bits as difficulty "
+                 "says, and POST again with all three in X-Ticket-Proof.") },
+
     { 503, ngx_string("unavailable"),
       ngx_string("Not available"),
       ngx_string("The line cannot be reached at the moment. Places are kept; "
@@ -168,6 +176,22 @@ ngx_http_ticket_put_until(u_char *p, const char *name, uint64_t at,
 {
     return (at > now) ? ngx_sprintf(p, ",\"%s\":%uL", name, at - now)
                       : ngx_sprintf(p, ",\"%s\":null", name);
+}
+
+
+ngx_int_t
+ngx_http_ticket_send_unproven(ngx_http_request_t *r,
+    ngx_http_ticket_ctx_t *ctx)
+{
+    u_char     buf[64 + TICKET_CHALLENGE_MAX];
+    ngx_str_t  more;
+
+    more.data = buf;
+    more.len = ngx_sprintf(buf, ",\"challenge\":\"%V\",\"difficulty\":%ui",
+                           &ctx->challenge, ctx->difficulty)
+               - buf;
+
+    return ngx_http_ticket_send_details(r, NGX_HTTP_TICKET_NO_PROOF, &more, 0);
 }
 
 

@@ -75,7 +75,12 @@ ngx_http_ticket_queue_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ngx_http_ticket_read_tokens(r, ctx);
+    rc = ngx_http_ticket_read_tokens(r, ctx);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
     ngx_http_ticket_watch_pass(ctx);
 
     rc = ngx_http_ticket_queue_start(r, ctx);
@@ -248,7 +253,11 @@ ngx_http_ticket_queue_checked(ngx_http_request_t *r,
         /* released or revoked: the visitor begins anew */
 
         ngx_http_ticket_count(ctx->instance, NGX_HTTP_TICKET_N_PASSES_OVER);
-        ctx->pass.found = NGX_HTTP_TICKET_TOKEN_OVER;
+
+        if (ngx_http_ticket_drop_pass(r, ctx) != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
         return ngx_http_ticket_queue_post(r, ctx);
     }
 
@@ -349,6 +358,9 @@ ngx_http_ticket_queue_answer(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx)
         }
 
         return ngx_http_ticket_send_closed(r, ctx);
+
+    case NGX_HTTP_TICKET_UNPROVEN:
+        return ngx_http_ticket_send_unproven(r, ctx);
 
     case NGX_HTTP_TICKET_PAST:
     case NGX_HTTP_TICKET_SPENT:

@@ -12,6 +12,7 @@
 #define NGX_HTTP_TICKET_STATE_LEN   512
 
 #define NGX_HTTP_TICKET_CLAIM_MS    500   /* to try a claim again */
+#define NGX_HTTP_TICKET_UNPROVEN_MS 30000 /* for a page without a proof */
 #define NGX_HTTP_TICKET_UNSEEN_MS   1000  /* to poll again without a snapshot */
 #define NGX_HTTP_TICKET_SPREAD_MS   30000 /* polls after an opening, at most */
 
@@ -252,6 +253,9 @@ ngx_http_ticket_poll_after(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx)
     case NGX_HTTP_TICKET_PREQUEUE:
     case NGX_HTTP_TICKET_CLOSED:
         return ngx_http_ticket_poll_closed(r, ctx);
+
+    case NGX_HTTP_TICKET_UNPROVEN:
+        return NGX_HTTP_TICKET_UNPROVEN_MS;
 
     default:
         break;

@@ -176,8 +176,12 @@ ngx_http_ticket_variable_text(ngx_http_request_t *r,
         text = &ctx->queue_url;
         break;
 
-    default: /* NGX_HTTP_TICKET_VAR_IDENTITY: nobody has one yet */
-        break;
+    default: /* NGX_HTTP_TICKET_VAR_IDENTITY */
+        if (ngx_http_ticket_identify(r, ctx) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        text = &ctx->identity;
     }
 
     if (text && text->len) {

@@ -1,6 +1,7 @@
 
 /*
- * The tokens of a visitor: read from header or cookie, signed, and set as
+ * Who a visitor is: the identity and the value that tokens are bound to, as
+ * configured, and the tokens: read from header or cookie, signed, and set as
  * cookies.  Cookies are named for the room instance, so that a visitor may
  * stand in several lines; over HTTPS they carry the "__Host-" prefix.
  */
@@ -12,12 +13,15 @@
 
 
 #define NGX_HTTP_TICKET_QUEUE_MAX_AGE  604800
+#define NGX_HTTP_TICKET_IDENTITY_MAX   256
 
 /* "__Host-ticket-queue-" and the instance's name */
 #define NGX_HTTP_TICKET_COOKIE_LEN     (32 + TICKET_ROOM_MAX)
 
 
 static void ngx_http_ticket_cleanup_ctx(void *data);
+static ngx_int_t ngx_http_ticket_evaluate(ngx_http_request_t *r,
+    ngx_http_complex_value_t *cv, size_t max, ngx_str_t *value);
 static void ngx_http_ticket_find_headers(ngx_http_request_t *r,
     ngx_http_ticket_ctx_t *ctx);
 static size_t ngx_http_ticket_cookie_name(ngx_http_ticket_ctx_t *ctx,
@@ -33,12 +37,13 @@ static ngx_int_t ngx_http_ticket_seal(ngx_http_request_t *r,
 static ngx_int_t ngx_http_ticket_set_cookie(ngx_http_request_t *r,
     ngx_http_ticket_ctx_t *ctx, ticket_token_kind_t kind, ngx_str_t *text,
     time_t max_age);
+static void ngx_http_ticket_take_back_cookie(ngx_http_request_t *r,
+    u_char *name, size_t len);
 
 
 ngx_http_ticket_ctx_t *
 ngx_http_ticket_get_ctx(ngx_http_request_t *r)
 {
-    ngx_pool_cleanup_t     *cln;
     ngx_http_ticket_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_ticket_module);
@@ -47,14 +52,34 @@ ngx_http_ticket_get_ctx(ngx_http_request_t *r)
 
         /* an internal redirect has wiped r->ctx, but not the pool */
 
-        for (cln = r->pool->cleanup; cln; cln = cln->next) {
-            if (cln->handler == ngx_http_ticket_cleanup_ctx) {
-                return cln->data;
-            }
-        }
+        return ngx_http_ticket_kept_ctx(r, NULL);
     }
 
     return ctx;
+}
+
+
+ngx_http_ticket_ctx_t *
+ngx_http_ticket_kept_ctx(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx)
+{
+    ngx_pool_cleanup_t  *cln;
+
+    for (cln = r->pool->cleanup; cln; cln = cln->next) {
+
+        if (cln->handler != ngx_http_ticket_cleanup_ctx) {
+            continue;
+        }
+
+        if (ctx == NULL) {
+            return cln->data;
+        }
+
+        if (cln->data == ctx) {
+            ctx = NULL;
+        }
+    }
+
+    return NULL;
 }
 
 
@@ -110,14 +135,105 @@ ngx_http_ticket_make_ctx(ngx_http_request_t *r)
 }
 
 
-void
+/*
+ * A value that can be told to an upstream in a header, without the blanks
+ * around it.  NGX_DECLINED: it is too long, or has control characters in it.
+ */
+
+static ngx_int_t
+ngx_http_ticket_evaluate(ngx_http_request_t *r, ngx_http_complex_value_t *cv,
+    size_t max, ngx_str_t *value)
+{
+    size_t  i;
+
+    if (cv == NULL) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_complex_value(r, cv, value) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    while (value->len && value->data[0] == ' ') {
+        value->data++;
+        value->len--;
+    }
+
+    while (value->len && value->data[value->len - 1] == ' ') {
+        value->len--;
+    }
+
+    if (value->len > max) {
+        return NGX_DECLINED;
+    }
+
+    for (i = 0; i < value->len; i++) {
+        if (value->data[i] < ' ' || value->data[i] == 0x7f) {
+            return NGX_DECLINED;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_ticket_identify(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx)
+{
+    ngx_int_t                    rc;
+    ngx_http_ticket_loc_conf_t  *tlcf;
+
+    if (ctx->identified) {
+        return NGX_OK;
+    }
+
+    ctx->identified = 1;
+
+    tlcf = ngx_http_get_module_loc_conf(r, ngx_http_ticket_module);
+
+    rc = ngx_http_ticket_evaluate(r, tlcf->identity,
+                                  NGX_HTTP_TICKET_IDENTITY_MAX,
+                                  &ctx->identity);
+
+    if (rc == NGX_DECLINED) {
+        ngx_str_null(&ctx->identity);
+
+        ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
+                      "ticket: the value of \"ticket_identity\" counts as "
+                      "none, since it is longer than %d bytes or has control "
+                      "characters in it", NGX_HTTP_TICKET_IDENTITY_MAX);
+        return NGX_OK;
+    }
+
+    return rc;
+}
+
+
+ngx_int_t
 ngx_http_ticket_read_tokens(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx)
 {
+    ngx_int_t                     rc;
     ngx_str_t                     cookies;
     ngx_http_variable_value_t    *vv;
+    ngx_http_ticket_loc_conf_t   *tlcf;
     ngx_http_ticket_main_conf_t  *mcf;
 
     mcf = ngx_http_get_module_main_conf(r, ngx_http_ticket_module);
+    tlcf = ngx_http_get_module_loc_conf(r, ngx_http_ticket_module);
+
+    rc = ngx_http_ticket_evaluate(r, tlcf->bind, TICKET_BIND_MAX, &ctx->bind);
+
+    if (rc == NGX_DECLINED) {
+        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                      "ticket: the value of \"ticket_bind\" is longer than "
+                      "%d bytes or has control characters in it",
+                      TICKET_BIND_MAX);
+        return NGX_HTTP_BAD_REQUEST;
+    }
+
+    if (rc != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
 
     ngx_http_ticket_find_headers(r, ctx);
 
@@ -135,6 +251,8 @@ ngx_http_ticket_read_tokens(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx)
 
     ngx_http_ticket_open_token(mcf, ctx, TICKET_TOKEN_QUEUE, &ctx->queue);
     ngx_http_ticket_open_token(mcf, ctx, TICKET_TOKEN_PASS, &ctx->pass);
+
+    return NGX_OK;
 }
 
 
@@ -261,7 +379,8 @@ ngx_http_ticket_open_token(ngx_http_ticket_main_conf_t *mcf,
 
     if (ticket_token_open(mcf->keys, kind, (char *) token->text.data,
                           token->text.len, (char *) ctx->name.data,
-                          ctx->name.len, NULL, 0, &token->token)
+                          ctx->name.len, ctx->bind.data, ctx->bind.len,
+                          &token->token)
         != TICKET_TOKEN_OK
         || token->token.number > TICKET_NUMBER_MAX)
     {
@@ -325,6 +444,7 @@ ngx_http_ticket_give_pass(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx,
     token->token.epoch = epoch;
     token->token.number = number;
     token->token.time_ms = last;
+    token->cookie = 1;
 
     ctx->ends = ends;
 
@@ -362,7 +482,8 @@ ngx_http_ticket_seal(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx,
     if (getrandom(&token->token.id, sizeof(token->token.id), 0)
         != sizeof(token->token.id)
         || ticket_token_seal(mcf->keys, &token->token, (char *) ctx->name.data,
-                             ctx->name.len, NULL, 0, (char *) text)
+                             ctx->name.len, ctx->bind.data, ctx->bind.len,
+                             (char *) text)
            != 0)
     {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
@@ -378,6 +499,18 @@ ngx_http_ticket_seal(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx,
 }
 
 
+/* By itself it would still look good to this node. */
+
+ngx_int_t
+ngx_http_ticket_drop_pass(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx)
+{
+    ctx->pass.found = NGX_HTTP_TICKET_TOKEN_OVER;
+
+    return ctx->pass.cookie
+           ? ngx_http_ticket_clear_cookie(r, ctx, TICKET_TOKEN_PASS) : NGX_OK;
+}
+
+
 ngx_int_t
 ngx_http_ticket_clear_cookie(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx,
     ticket_token_kind_t kind)
@@ -388,11 +521,14 @@ ngx_http_ticket_clear_cookie(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx,
 }
 
 
+/* Takes the place of a cookie of this name that the answer has already. */
+
 static ngx_int_t
 ngx_http_ticket_set_cookie(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx,
     ticket_token_kind_t kind, ngx_str_t *text, time_t max_age)
 {
     u_char            *p;
+    size_t             len;
     ngx_str_t          value;
     static ngx_str_t   key = ngx_string("Set-Cookie");
 
@@ -403,10 +539,45 @@ ngx_http_ticket_set_cookie(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx,
         return NGX_ERROR;
     }
 
-    p = value.data + ngx_http_ticket_cookie_name(ctx, kind, value.data);
-    p = ngx_sprintf(p, "=%V; Path=/; Max-Age=%T; HttpOnly; SameSite=Lax%s",
+    len = ngx_http_ticket_cookie_name(ctx, kind, value.data);
+    value.data[len++] = '=';
+
+    ngx_http_ticket_take_back_cookie(r, value.data, len);
+
+    p = ngx_sprintf(value.data + len,
+                    "%V; Path=/; Max-Age=%T; HttpOnly; SameSite=Lax%s",
                     text, max_age, ctx->secure ? "; Secure" : "");
     value.len = p - value.data;
 
     return ngx_http_ticket_add_header(r, &key, &value) ? NGX_OK : NGX_ERROR;
+}
+
+
+/* The name ends in "=". */
+
+static void
+ngx_http_ticket_take_back_cookie(ngx_http_request_t *r, u_char *name,
+    size_t len)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *header;
+
+    for (part = &r->headers_out.headers.part; part; part = part->next) {
+        header = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if (header[i].hash != 0
+                && header[i].key.len == sizeof("Set-Cookie") - 1
+                && ngx_strncasecmp(header[i].key.data, (u_char *) "Set-Cookie",
+                                   sizeof("Set-Cookie") - 1)
+                   == 0
+                && header[i].value.len > len
+                && ngx_memcmp(header[i].value.data, name, len) == 0)
+            {
+                header[i].hash = 0;
+            }
+        }
+    }
 }

@@ -15,6 +15,7 @@
 #define NGX_HTTP_TICKET_DOUBT     10    /* s after a failure of Redis */
 
 
+static ngx_int_t ngx_http_ticket_equip_zone(ngx_shm_zone_t *shm_zone);
 static ngx_http_ticket_instance_t *ngx_http_ticket_walk(
     ngx_http_ticket_zone_t *zone, ngx_str_t *name, ngx_uint_t hash);
 static ngx_http_ticket_instance_t *ngx_http_ticket_make_instance(
@@ -39,7 +40,7 @@ ngx_http_ticket_init_zone(ngx_shm_zone_t *shm_zone, void *data)
     if (ozone) {
         zone->sh = ozone->sh;
         zone->shpool = ozone->shpool;
-        return NGX_OK;
+        return ngx_http_ticket_equip_zone(shm_zone);
     }
 
     zone->shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
@@ -58,7 +59,7 @@ ngx_http_ticket_init_zone(ngx_shm_zone_t *shm_zone, void *data)
         }
 
         zone->sh = sh;
-        return NGX_OK;
+        return ngx_http_ticket_equip_zone(shm_zone);
     }
 
     sh = ngx_slab_calloc(zone->shpool, sizeof(ngx_http_ticket_shared_t));
@@ -83,6 +84,27 @@ ngx_http_ticket_init_zone(ngx_shm_zone_t *shm_zone, void *data)
                 &shm_zone->shm.name);
 
     zone->shpool->log_nomem = 0;
+
+    return ngx_http_ticket_equip_zone(shm_zone);
+}
+
+
+/* What only some configurations need. */
+
+static ngx_int_t
+ngx_http_ticket_equip_zone(ngx_shm_zone_t *shm_zone)
+{
+    ngx_http_ticket_zone_t  *zone;
+
+    zone = shm_zone->data;
+
+    if (zone->challenged && ngx_http_ticket_alloc_proofs(zone) != NGX_OK) {
+        ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
+                      "ticket_zone \"%V\" has no room for the 512k that "
+                      "\"ticket_challenge\" takes of it; enlarge it",
+                      &shm_zone->shm.name);
+        return NGX_ERROR;
+    }
 
     return NGX_OK;
 }

@@ -1,6 +1,7 @@
 /*
  * Solves the puzzle that keeps robots out, in workers (proof.js), each of which
- * tries every so manieth nonce.  A try succeeds or fails whatever was tried before,
+ * tries every so manieth nonce from a random one on: visitors behind one address get the same
+ * puzzle, and each solution counts once.  A try succeeds or fails whatever was tried before,
  * so that nothing is lost when one puzzle is exchanged for a fresh one.
  */
 
@@ -8,6 +9,7 @@ import { after, cancel } from "./ticker.js";
 
 const MOST_WORKERS = 4;
 const HARDEST = 32;           /* zero bits that proof.js can look for */
+const STARTS = 2 ** 30;       /* to begin at; proof.js can count to 2 ** 31 */
 const GOOD_FOR_MS = 50000;    /* a challenge is refused after one to two minutes */
 
 /*
@@ -18,6 +20,7 @@ const GOOD_FOR_MS = 50000;    /* a challenge is refused after one to two minutes
 export function solve(challenge, difficulty, onTries) {
     const step = Math.max(1, Math.min(MOST_WORKERS, navigator.hardwareConcurrency || 1));
     const workers = [];
+    const start = Math.floor(Math.random() * STARTS);
     let tries = 0;
     let timer = 0;
     const searched = new Promise((resolve, reject) => {
@@ -32,7 +35,7 @@ export function solve(challenge, difficulty, onTries) {
                 tries += data.tries;
                 onTries(tries);
             };
-            worker.postMessage({ text: challenge, difficulty, first, step });
+            worker.postMessage({ text: challenge, difficulty, first: start + first, step });
         }
     });
     return searched.finally(() => {

@@ -4,8 +4,8 @@
 --
 -- Own ARGV  1 how many visitors
 --           2 and on, where one of them has an identity: of each the identity
---             or "".  One that has a number keeps it, unless "!" stands
---             before it
+--             or "".  One that has a number keeps it; only "N!" before it
+--             says that number N is used up, and gets another in its place
 -- Result    the answer's head, whose word is
 --           "ok", with: first new number, how many of the new numbers are
 --             admitted (the lowest), when their sessions end, when at the
@@ -35,15 +35,15 @@ local from = line.issued + 1
 
 -- The number of a visitor who has an identity, as it was or as it is now.
 local function number_of(identity)
-  local known = string.gsub(identity, '^!', '')
-  local number = known == identity and known ~= ''
-                 and redis.call('HGET', key('ids'), known)
-  if number then return tonumber(number) end
-  line.issued = line.issued + 1
-  if known ~= '' then
-    redis.call('HSET', key('ids'), known, line.issued)
+  local spent, id = string.match(identity, '^(%d+)!(%x+)$')
+  id = id or identity
+  if id ~= '' then
+    local number = redis.call('HGET', key('ids'), id)
+    if number and number ~= spent then return tonumber(number) end
+    redis.call('HSET', key('ids'), id, line.issued + 1)
     keep('ids')
   end
+  line.issued = line.issued + 1
   return line.issued
 end
 
