@@ -32,6 +32,7 @@ static ngx_int_t ngx_http_ticket_gate_hold_back(ngx_http_request_t *r,
     ngx_http_ticket_ctx_t *ctx);
 static ngx_int_t ngx_http_ticket_gate_page(ngx_http_request_t *r,
     ngx_http_ticket_ctx_t *ctx);
+static const char *ngx_http_ticket_gate_heading(ngx_http_ticket_ctx_t *ctx);
 static ngx_int_t ngx_http_ticket_gate_plain_page(ngx_http_request_t *r,
     ngx_http_ticket_ctx_t *ctx);
 static ngx_uint_t ngx_http_ticket_gate_wants_page(ngx_http_request_t *r);
@@ -430,6 +431,29 @@ ngx_http_ticket_gate_page(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx)
 }
 
 
+static const char *
+ngx_http_ticket_gate_heading(ngx_http_ticket_ctx_t *ctx)
+{
+    switch (ctx->state) {
+
+    case NGX_HTTP_TICKET_UNPROVEN:
+        return "Joining takes a proof that this page cannot make";
+
+    case NGX_HTTP_TICKET_CLOSED:
+        return "This waiting room is closed at the moment";
+
+    case NGX_HTTP_TICKET_PREQUEUE:
+        return "You have a place, and the doors are not open yet";
+
+    case NGX_HTTP_TICKET_UNAVAILABLE:
+        return "The waiting room cannot be reached at the moment";
+
+    default:
+        return "You are in line";
+    }
+}
+
+
 /* For a gate without "page=". */
 
 static ngx_int_t
@@ -463,9 +487,7 @@ ngx_http_ticket_gate_plain_page(ngx_http_request_t *r,
                           "<!DOCTYPE html>\n<html lang=\"en\">"
                           "<title>Waiting room</title>\n"
                           "<h1>%s</h1>\n",
-                          ctx->state == NGX_HTTP_TICKET_UNPROVEN
-                          ? "Joining takes a proof that this page cannot make"
-                          : "You are in line");
+                          ngx_http_ticket_gate_heading(ctx));
 
     if (ctx->state == NGX_HTTP_TICKET_WAITING && ctx->place.view.life) {
         b->last = ngx_sprintf(b->last, "<p>Your position: %uD of %uD.</p>\n",

@@ -4,6 +4,7 @@
 
 use lib 't/lib';
 use Ticket::Test;
+use Ticket::Admin;
 use Ticket::Redis;
 use Ticket::Line;
 use Time::HiRes qw(sleep time);
@@ -110,6 +111,27 @@ for my $how (qw(emptied stale)) {
     cmp_ok($answer->{json}{number}, '>', 10, 'unheard: L1: above those of the line that was');
     is($answer->{json}{state}, 'waiting', 'unheard: L2: and waits');
     eventually { settled(\@waiting) } 8, 'unheard: L4, L5: those who stood in line still do, in order';
+}
+
+# Slots that an operator has raised are held back after a loss, too.
+{
+    my $redis = Ticket::Redis->new(dir => temp_dir(), name => 'redis-raised');
+    my $node  = admin_node($redis, 'slots 1; session 8s; claim 5s; liveness 30s;', name => 'raised');
+    my @crowd = crowd($node, 1);
+    set($node, {slots => 3});
+    push @crowd, crowd($node, 4);
+    is((grep { $_->{state} eq 'admitted' } @crowd), 3, 'raised: three are in');
+    my @waiting = @crowd[3, 4];
+    sleep 0.4;
+    $redis->cmd('FLUSHALL');
+    my ($called, $until) = (0, time + 5);
+    while (time < $until) {
+        poll_all(\@waiting);
+        $called += grep { $_->{state} ne 'waiting' } @waiting;
+        sleep 0.1;
+    }
+    is($called, 0, 'raised: L2: nobody is called into their slots');
+    eventually { poll_all(\@waiting); !grep { $_->{state} ne 'called' } @waiting } 10, 'raised: until their time is over';
 }
 
 done_testing;

@@ -31,6 +31,10 @@ sub until_time {
     like($answer->{headers}{'retry-after'}, qr/^[1-4]$/, 'Retry-After');
     my $gate = $node[0]->http('GET', '/site', {Accept => 'application/json'});
     is_deeply([$gate->{status}, $gate->{json}{code}], [403, 'closed'], 'so does the gate');
+    my $page = $node[0]->http('GET', '/site', {Accept => 'text/html'});
+    is($page->{status}, 200, 'a browser gets a page');
+    like($page->{body}, qr/closed at the moment/, 'that says so');
+    ok(!$page->{headers}{'set-cookie'}, 'and no place');
     is($redis->cmd('EXISTS', 'ticket:{show}'), 0, 'and nobody asks Redis');
 }
 

@@ -236,16 +236,17 @@ end
 -- when nothing can be said yet.
 local function open()
   local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+  local restored = false
   line = load_line()
   read_policy(ARGV[8])
   if not line and node.epoch == 0 and in_doubt() then return false end
   if not line or (node.life > 0 and node.epoch > line.epoch) then
     line = new_line(node.epoch > 0 and node.epoch or tonumber(time[1]), run)
-    learn()
-    if node.epoch > 0 then lose() end
+    restored = node.epoch > 0
   end
   learn()
   read_policy(line.set)
+  if restored then lose() end
   if line.run ~= run then change_server(run) end
   if node.epoch == line.epoch then
     if node.seq > line.seq then
