@@ -13,6 +13,7 @@
 
 #include <nettle/hmac.h>
 
+#include "ticket_bytes.h"
 #include "ticket_keys.h"
 
 #define SECRET_MIN 32
@@ -64,17 +65,6 @@ static void add_key(ticket_keys_t *keys, uint16_t id,
     hmac_sha256_set_key(&key->hmac, len, secret);
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-
-    c |= 0x20;
-
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Bytes read into secret, or 0 when the digits are not a fitting secret. */
 static size_t read_secret(const char *hex, unsigned char secret[SECRET_MAX])
 {
@@ -84,14 +74,8 @@ static size_t read_secret(const char *hex, unsigned char secret[SECRET_MAX])
         return 0;
     }
 
-    for (size_t i = 0; i < digits; i += 2) {
-        int high = hex_value(hex[i]), low = hex_value(hex[i + 1]);
-
-        if (high < 0 || low < 0) {
-            return 0;
-        }
-
-        secret[i / 2] = (unsigned char)(high << 4 | low);
+    if (ticket_get_hex(secret, hex, digits / 2) != 0) {
+        return 0;
     }
 
     return digits / 2;

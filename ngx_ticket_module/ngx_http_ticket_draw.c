@@ -2,9 +2,10 @@
 /*
  * The draw: numbers issued before the opening become places in a random
  * order that nobody chose.  Nothing of it is stored: the place is computed
- * from the number and a key that is shown when the draw has been held.  From
- * then on the line in Redis is kept by place, so the nodes deliver those whom
- * they know to be there anew.
+ * from the number and a key that is shown when the draw has been held, with
+ * the help of a table that each process makes for itself.  From then on the
+ * line in Redis is kept by place, so the nodes deliver those whom they know to
+ * be there anew.
  */
 
 
@@ -15,6 +16,9 @@
 
 /* more than the longest answer takes without the room's name */
 #define NGX_HTTP_TICKET_DRAW_LEN     400
+
+#define NGX_HTTP_TICKET_EXPANDED     32     /* draws at once, in a process */
+#define NGX_HTTP_TICKET_EXPANDED_S   60     /* kept after their last use */
 
 
 /* Those still to be delivered: a bit for each number that took part. */
@@ -28,6 +32,26 @@ typedef struct {
 } ngx_http_ticket_drawing_t;
 
 
+/*
+ * The places of one instance, of this process alone: in a queue with the last
+ * used first, for as long as the instance's draw is the one of the copy.
+ */
+
+typedef struct {
+    ngx_queue_t                   queue;
+    ngx_http_ticket_instance_t   *instance;
+    ngx_http_ticket_draw_t        draw;
+    ticket_draw_t                *places;
+    time_t                        used;
+} ngx_http_ticket_expanded_t;
+
+
+static ngx_int_t ngx_http_ticket_copy_draw(
+    ngx_http_ticket_instance_t *instance, ngx_http_ticket_draw_t *copy);
+static ticket_draw_t *ngx_http_ticket_places(
+    ngx_http_ticket_instance_t *instance, ngx_http_ticket_draw_t *draw);
+static ngx_http_ticket_expanded_t *ngx_http_ticket_get_expanded(
+    ngx_http_ticket_process_t *process, ngx_http_ticket_instance_t *instance);
 static void ngx_http_ticket_gather(ngx_http_ticket_main_conf_t *mcf,
     ngx_http_ticket_instance_t *instance, uint64_t entries);
 static void ngx_http_ticket_draw_step(ngx_http_ticket_main_conf_t *mcf,
@@ -38,17 +62,156 @@ uint64_t
 ngx_http_ticket_place(ngx_http_ticket_instance_t *instance, uint64_t number)
 {
     uint64_t                 place;
+    ticket_draw_t           *places;
+    ngx_http_ticket_draw_t   draw;
+
+    if (ngx_http_ticket_copy_draw(instance, &draw) != NGX_OK
+        || number > draw.entries)
+    {
+        return number;
+    }
+
+    places = ngx_http_ticket_places(instance, &draw);
+
+    place = places ? ticket_draw_look(places, number)
+                   : ticket_draw_place(draw.key, draw.entries, number);
+
+    return place ? place : number;
+}
+
+
+/* NGX_DECLINED: it has not been held, or is being written at this moment. */
+
+static ngx_int_t
+ngx_http_ticket_copy_draw(ngx_http_ticket_instance_t *instance,
+    ngx_http_ticket_draw_t *copy)
+{
     ngx_http_ticket_draw_t  *draw;
 
     draw = &instance->draw;
 
-    if (__atomic_load_n(&draw->held, __ATOMIC_ACQUIRE) == 0) {
-        return number;
+    copy->held = __atomic_load_n(&draw->held, __ATOMIC_ACQUIRE);
+
+    if (copy->held == 0) {
+        return NGX_DECLINED;
     }
 
-    place = ticket_draw_place(draw->key, draw->entries, number);
+    copy->entries = draw->entries;
+    ngx_memcpy(copy->key, draw->key, TICKET_DRAW_KEY_LEN);
 
-    return place ? place : number;
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+
+    return __atomic_load_n(&draw->held, __ATOMIC_RELAXED) == copy->held
+           ? NGX_OK : NGX_DECLINED;
+}
+
+
+/* NULL: there is no memory for it, or too many draws are in use. */
+
+static ticket_draw_t *
+ngx_http_ticket_places(ngx_http_ticket_instance_t *instance,
+    ngx_http_ticket_draw_t *draw)
+{
+    ngx_http_ticket_expanded_t   *expanded;
+    ngx_http_ticket_main_conf_t  *mcf;
+
+    mcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
+                                              ngx_http_ticket_module);
+
+    expanded = ngx_http_ticket_get_expanded(mcf->process, instance);
+    if (expanded == NULL) {
+        return NULL;
+    }
+
+    expanded->used = ngx_time();
+
+    if (expanded->places
+        && expanded->draw.held == draw->held
+        && expanded->draw.entries == draw->entries
+        && ngx_memcmp(expanded->draw.key, draw->key, TICKET_DRAW_KEY_LEN) == 0)
+    {
+        return expanded->places;
+    }
+
+    ticket_draw_close(expanded->places);
+
+    expanded->draw = *draw;
+    expanded->places = ticket_draw_open(draw->key, draw->entries);
+
+    return expanded->places;
+}
+
+
+static ngx_http_ticket_expanded_t *
+ngx_http_ticket_get_expanded(ngx_http_ticket_process_t *process,
+    ngx_http_ticket_instance_t *instance)
+{
+    ngx_uint_t                   n;
+    ngx_queue_t                 *q, *all;
+    ngx_http_ticket_expanded_t  *expanded;
+
+    n = 0;
+    all = &process->expanded;
+
+    for (q = ngx_queue_head(all);
+         q != ngx_queue_sentinel(all);
+         q = ngx_queue_next(q))
+    {
+        expanded = ngx_queue_data(q, ngx_http_ticket_expanded_t, queue);
+
+        if (expanded->instance == instance) {
+            ngx_queue_remove(q);
+            ngx_queue_insert_head(all, q);
+            return expanded;
+        }
+
+        n++;
+    }
+
+    if (n < NGX_HTTP_TICKET_EXPANDED) {
+        expanded = ngx_calloc(sizeof(ngx_http_ticket_expanded_t),
+                              ngx_cycle->log);
+        if (expanded == NULL) {
+            return NULL;
+        }
+
+    } else {
+        q = ngx_queue_last(all);
+        expanded = ngx_queue_data(q, ngx_http_ticket_expanded_t, queue);
+
+        if (ngx_time() - expanded->used <= NGX_HTTP_TICKET_EXPANDED_S) {
+            return NULL;
+        }
+
+        ngx_queue_remove(q);
+        ticket_draw_close(expanded->places);
+        expanded->places = NULL;
+    }
+
+    expanded->instance = instance;
+    ngx_queue_insert_head(all, &expanded->queue);
+
+    return expanded;
+}
+
+
+void
+ngx_http_ticket_draw_exit(ngx_http_ticket_main_conf_t *mcf)
+{
+    ngx_queue_t                 *q, *all;
+    ngx_http_ticket_expanded_t  *expanded;
+
+    all = &mcf->process->expanded;
+
+    while (!ngx_queue_empty(all)) {
+        q = ngx_queue_head(all);
+        ngx_queue_remove(q);
+
+        expanded = ngx_queue_data(q, ngx_http_ticket_expanded_t, queue);
+
+        ticket_draw_close(expanded->places);
+        ngx_free(expanded);
+    }
 }
 
 
@@ -75,7 +238,8 @@ ngx_http_ticket_learn_draw(ngx_http_ticket_main_conf_t *mcf,
 
     ngx_shmtx_lock(&zone->shpool->mutex);
 
-    __atomic_store_n(&draw->held, 0, __ATOMIC_RELEASE);
+    __atomic_store_n(&draw->held, 0, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_RELEASE);
 
     draw->entries = news->entries;
     ngx_memcpy(draw->key, news->key, TICKET_DRAW_KEY_LEN);

@@ -17,25 +17,6 @@
 #define NGX_HTTP_TICKET_IDLE         60     /* s without a visit */
 
 
-/* An exchange's own values in the answer; lua/exchange.lua lists them. */
-
-#define NGX_HTTP_TICKET_V_LIFE       0
-#define NGX_HTTP_TICKET_V_VERSION    1
-#define NGX_HTTP_TICKET_V_SESSIONS   2
-#define NGX_HTTP_TICKET_V_CALLS      3
-#define NGX_HTTP_TICKET_V_TOTAL      4
-#define NGX_HTTP_TICKET_V_SETTLING   5
-#define NGX_HTTP_TICKET_V_STOCK      6
-#define NGX_HTTP_TICKET_V_BEGUN      7
-#define NGX_HTTP_TICKET_V_MISSED     8
-#define NGX_HTTP_TICKET_V_SET_VER    9
-#define NGX_HTTP_TICKET_V_SET        10
-#define NGX_HTTP_TICKET_V_HELD       11
-#define NGX_HTTP_TICKET_V_DRAWN      12
-#define NGX_HTTP_TICKET_V_KEY        13
-#define NGX_HTTP_TICKET_V_SEGMENTS   14
-
-
 /* Polls of one segment on their way. */
 
 typedef struct {
@@ -71,13 +52,13 @@ static void ngx_http_ticket_exchanged(redisReply *reply, void *data);
 static void ngx_http_ticket_resend(ngx_http_ticket_exchange_t *exchange,
     ngx_http_ticket_answer_t *answer);
 static void ngx_http_ticket_apply(ngx_http_ticket_exchange_t *exchange,
-    ngx_http_ticket_answer_t *answer);
+    ngx_http_ticket_answer_t *answer, ticket_answer_line_t *told);
 static void ngx_http_ticket_apply_policy(ngx_http_ticket_exchange_t *exchange,
-    ngx_http_ticket_answer_t *answer, ticket_view_t *view);
+    ticket_answer_line_t *told, ticket_view_t *view);
 static void ngx_http_ticket_apply_draw(ngx_http_ticket_exchange_t *exchange,
     ngx_http_ticket_answer_t *answer, ngx_uint_t i);
 static void ngx_http_ticket_sample(ngx_http_ticket_exchange_t *exchange,
-    ngx_http_ticket_answer_t *answer, ticket_view_t *view);
+    ngx_http_ticket_answer_t *answer, uint64_t calls, ticket_view_t *view);
 
 
 void
@@ -370,6 +351,7 @@ static void
 ngx_http_ticket_exchanged(redisReply *reply, void *data)
 {
     ngx_uint_t                    i;
+    ticket_answer_line_t          told;
     ngx_http_ticket_parcel_t     *parcel;
     ngx_http_ticket_answer_t      answer;
     ngx_http_ticket_exchange_t   *exchange = data;
@@ -394,14 +376,17 @@ ngx_http_ticket_exchanged(redisReply *reply, void *data)
         goto failed;
     }
 
-    if (!ngx_http_ticket_answer_is(&answer, "ok")
-        || answer.n < NGX_HTTP_TICKET_V_SEGMENTS)
-    {
+    if (!ngx_http_ticket_answer_is(&answer, "ok")) {
         goto failed;
     }
 
-    ngx_http_ticket_apply_draw(exchange, &answer, NGX_HTTP_TICKET_V_HELD);
-    ngx_http_ticket_apply(exchange, &answer);
+    if (ticket_answer_line(&answer, &told) != 0) {
+        ngx_http_ticket_malformed(&exchange->subject);
+        goto failed;
+    }
+
+    ngx_http_ticket_apply_draw(exchange, &answer, TICKET_ANSWER_OK_DRAW);
+    ngx_http_ticket_apply(exchange, &answer, &told);
 
     parcel = exchange->parcels.elts;
 
@@ -440,7 +425,7 @@ ngx_http_ticket_resend(ngx_http_ticket_exchange_t *exchange,
     instance = exchange->subject.instance;
     held = instance->draw.held;
 
-    ngx_http_ticket_apply_draw(exchange, answer, 1);
+    ngx_http_ticket_apply_draw(exchange, answer, TICKET_ANSWER_RESEND_DRAW);
 
     instance->resend_life = ngx_http_ticket_answer_uint(answer, 0);
 
@@ -462,11 +447,10 @@ ngx_http_ticket_resend(ngx_http_ticket_exchange_t *exchange,
 
 static void
 ngx_http_ticket_apply(ngx_http_ticket_exchange_t *exchange,
-    ngx_http_ticket_answer_t *answer)
+    ngx_http_ticket_answer_t *answer, ticket_answer_line_t *told)
 {
-    uint64_t                     seg, calls;
+    uint64_t                     first;
     ngx_uint_t                   i, calling;
-    redisReply                  *bits;
     ticket_line_t               *line;
     ticket_view_t               *view;
     ngx_http_ticket_zone_t      *zone;
@@ -475,56 +459,41 @@ ngx_http_ticket_apply(ngx_http_ticket_exchange_t *exchange,
     instance = exchange->subject.instance;
     zone = exchange->subject.mcf->zone->data;
     line = &instance->line;
-    calls = ngx_http_ticket_answer_uint(answer, NGX_HTTP_TICKET_V_TOTAL);
 
-    for (i = NGX_HTTP_TICKET_V_SEGMENTS; i + 1 < answer->n; i += 2) {
-        seg = ngx_http_ticket_answer_uint(answer, i);
+    for (i = 0; i < told->segments; i++) {
+        first = (uint64_t) ticket_answer_segment(answer, i) * TICKET_SEG_BITS;
 
         /* in a full zone those who have memory go on */
 
-        (void) ngx_http_ticket_reserve(zone, instance, seg * TICKET_SEG_BITS,
-                                       seg * TICKET_SEG_BITS, ngx_cycle->log);
+        (void) ngx_http_ticket_reserve(zone, instance, first, first,
+                                       ngx_cycle->log);
     }
 
     ngx_shmtx_lock(&zone->shpool->mutex);
 
     view = ticket_line_begin(line);
 
-    if (view->epoch != answer->epoch
-        || view->life
-           != ngx_http_ticket_answer_uint(answer, NGX_HTTP_TICKET_V_LIFE))
-    {
+    if (view->epoch != answer->epoch || view->life != told->life) {
         ticket_line_clear(line);
     }
 
-    for (i = NGX_HTTP_TICKET_V_SEGMENTS; i + 1 < answer->n; i += 2) {
-        seg = ngx_http_ticket_answer_uint(answer, i);
-        bits = answer->value[i + 1];
-
-        if (bits->type == REDIS_REPLY_STRING) {
-            (void) ticket_line_put(line, seg, bits->str, bits->len);
-        }
-    }
+    ticket_answer_put(answer, line);
 
     view->epoch = answer->epoch;
     view->issued = answer->issued;
     view->called = answer->called;
-    view->life = ngx_http_ticket_answer_uint(answer, NGX_HTTP_TICKET_V_LIFE);
-    view->version = ngx_http_ticket_answer_uint(answer,
-                                                NGX_HTTP_TICKET_V_VERSION);
-    view->sessions = ngx_http_ticket_answer_uint(answer,
-                                                 NGX_HTTP_TICKET_V_SESSIONS);
-    view->calls = ngx_http_ticket_answer_uint(answer, NGX_HTTP_TICKET_V_CALLS);
+    view->life = told->life;
+    view->version = told->version;
+    view->sessions = told->sessions;
+    view->calls = told->calls;
     view->fetched_ms = ngx_current_msec;
 
-    calling = (instance->watch.calls != calls);
+    calling = (instance->watch.calls != told->total);
 
-    ngx_http_ticket_apply_policy(exchange, answer, view);
-    ngx_http_ticket_sample(exchange, answer, view);
+    ngx_http_ticket_apply_policy(exchange, told, view);
+    ngx_http_ticket_sample(exchange, answer, told->total, view);
 
-    ngx_http_ticket_watch(instance, view, calls,
-                          (int64_t) ngx_http_ticket_answer_uint(answer,
-                                                    NGX_HTTP_TICKET_V_STOCK));
+    ngx_http_ticket_watch(instance, view, told->total, told->stock);
 
     ticket_line_publish(line);
 
@@ -538,70 +507,46 @@ ngx_http_ticket_apply(ngx_http_ticket_exchange_t *exchange,
 
 static void
 ngx_http_ticket_apply_policy(ngx_http_ticket_exchange_t *exchange,
-    ngx_http_ticket_answer_t *answer, ticket_view_t *view)
+    ticket_answer_line_t *told, ticket_view_t *view)
 {
-    ngx_str_t                    set;
-    redisReply                  *stock;
     ticket_policy_t              policy;
     ngx_http_ticket_instance_t  *instance;
 
     instance = exchange->subject.instance;
     policy = exchange->subject.room->policy;
-    set = ngx_http_ticket_answer_text(answer, NGX_HTTP_TICKET_V_SET);
 
-    if (set.len <= TICKET_SETTINGS_TEXT_MAX
-        && ticket_policy_apply(&policy, (char *) set.data, set.len) == 0)
-    {
-        instance->changes.version = ngx_http_ticket_answer_uint(answer,
-                                                  NGX_HTTP_TICKET_V_SET_VER);
-        instance->changes.len = set.len;
-        ngx_memcpy(instance->changes.text, set.data, set.len);
+    if (ticket_policy_apply(&policy, told->set.data, told->set.len) == 0) {
+        instance->changes.version = told->set_version;
+        instance->changes.len = told->set.len;
+        ngx_memcpy(instance->changes.text, told->set.data, told->set.len);
     }
-
-    stock = answer->value[NGX_HTTP_TICKET_V_STOCK];
 
     view->mode = policy.mode;
     view->paused = policy.paused;
     view->rate = policy.rate;
-    view->sold_out = (stock->type == REDIS_REPLY_INTEGER
-                      && stock->integer == 0);
-    view->settling = ngx_http_ticket_answer_uint(answer,
-                                                 NGX_HTTP_TICKET_V_SETTLING);
-    view->begun = ngx_http_ticket_answer_uint(answer,
-                                              NGX_HTTP_TICKET_V_BEGUN);
-    view->missed = ngx_http_ticket_answer_uint(answer,
-                                               NGX_HTTP_TICKET_V_MISSED);
+    view->sold_out = (told->stock == 0);
+    view->settling = told->settling;
+    view->begun = told->begun;
+    view->missed = told->missed;
 }
 
 
-/* From value i on: when it was held, how many took part, the key. */
+/* From value i on. */
 
 static void
 ngx_http_ticket_apply_draw(ngx_http_ticket_exchange_t *exchange,
     ngx_http_ticket_answer_t *answer, ngx_uint_t i)
 {
-    ngx_int_t                    byte;
-    ngx_str_t                    key;
-    ngx_uint_t                   n;
-    ngx_http_ticket_draw_t       draw;
+    ticket_answer_draw_t    told;
+    ngx_http_ticket_draw_t  draw;
 
-    draw.held = ngx_http_ticket_answer_uint(answer, i);
-    draw.entries = ngx_http_ticket_answer_uint(answer, i + 1);
-    key = ngx_http_ticket_answer_text(answer, i + 2);
-
-    if (key.len != 2 * TICKET_DRAW_KEY_LEN) {
+    if (ticket_answer_draw(answer, i, &told) != 0) {
         return;
     }
 
-    for (n = 0; n < TICKET_DRAW_KEY_LEN; n++) {
-        byte = ngx_hextoi(key.data + 2 * n, 2);
-
-        if (byte == NGX_ERROR) {
-            return;
-        }
-
-        draw.key[n] = (u_char) byte;
-    }
+    draw.held = told.held;
+    draw.entries = told.entries;
+    ngx_memcpy(draw.key, told.key, TICKET_DRAW_KEY_LEN);
 
     ngx_http_ticket_learn_draw(exchange->subject.mcf,
                                exchange->subject.instance, &draw);
@@ -612,7 +557,7 @@ ngx_http_ticket_apply_draw(ngx_http_ticket_exchange_t *exchange,
 
 static void
 ngx_http_ticket_sample(ngx_http_ticket_exchange_t *exchange,
-    ngx_http_ticket_answer_t *answer, ticket_view_t *view)
+    ngx_http_ticket_answer_t *answer, uint64_t calls, ticket_view_t *view)
 {
     ticket_news_t                news;
     ngx_http_ticket_instance_t  *instance;
@@ -623,7 +568,7 @@ ngx_http_ticket_sample(ngx_http_ticket_exchange_t *exchange,
     news.life = view->life;
     news.liveness_ms = exchange->subject.room->policy.liveness;
     news.issued = view->issued;
-    news.calls = ngx_http_ticket_answer_uint(answer, NGX_HTTP_TICKET_V_TOTAL);
+    news.calls = calls;
     news.waiting = ticket_line_count(&instance->line);
     news.held = view->settling || view->paused || view->sold_out
                 || view->mode == TICKET_MODE_REJECT

@@ -361,6 +361,7 @@ ngx_http_ticket_init_process(ngx_cycle_t *cycle)
 
     ngx_queue_init(&process->joins);
     ngx_queue_init(&process->draws);
+    ngx_queue_init(&process->expanded);
 
     mcf->process = process;
     zone = mcf->zone->data;
@@ -392,4 +393,5 @@ ngx_http_ticket_exit_process(ngx_cycle_t *cycle)
 
     ngx_http_ticket_exchange_exit(mcf);
     ngx_http_ticket_redis_close(mcf->process->redis);
+    ngx_http_ticket_draw_exit(mcf);
 }

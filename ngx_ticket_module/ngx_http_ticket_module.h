@@ -230,6 +230,7 @@ typedef struct {
     ngx_event_t                        tick;
     ngx_queue_t                        joins;    /* batches under way */
     ngx_queue_t                        draws;    /* places to be delivered */
+    ngx_queue_t                        expanded;   /* draws, last used first */
     ngx_uint_t                         exchanges;  /* in flight */
     ngx_msec_t                         exchanged;
     ngx_msec_t                         paced;
@@ -510,6 +511,9 @@ uint64_t ngx_http_ticket_place(ngx_http_ticket_instance_t *instance,
 void ngx_http_ticket_learn_draw(ngx_http_ticket_main_conf_t *mcf,
     ngx_http_ticket_instance_t *instance, ngx_http_ticket_draw_t *draw);
 void ngx_http_ticket_draw_tick(ngx_http_ticket_main_conf_t *mcf);
+
+/* Frees what the process has computed. */
+void ngx_http_ticket_draw_exit(ngx_http_ticket_main_conf_t *mcf);
 
 /* True while a part is still to be delivered. */
 ngx_uint_t ngx_http_ticket_drawing(ngx_http_ticket_main_conf_t *mcf,

@@ -10,7 +10,6 @@
 #include <ngx_http_ticket_lua.h>
 
 
-#define NGX_HTTP_TICKET_HEAD         6    /* values every answer begins with */
 #define NGX_HTTP_TICKET_ARGS         13   /* arguments every script takes */
 #define NGX_HTTP_TICKET_KEY_PREFIX   "ticket:{"
 
@@ -188,7 +187,6 @@ ngx_int_t
 ngx_http_ticket_read_answer(ngx_http_ticket_subject_t *subject,
     redisReply *reply, ngx_http_ticket_answer_t *answer)
 {
-    ngx_uint_t                 i;
     ngx_time_t                *tp;
     ngx_http_ticket_zone_t    *zone;
     ngx_http_ticket_known_t    news;
@@ -210,28 +208,10 @@ ngx_http_ticket_read_answer(ngx_http_ticket_subject_t *subject,
         return NGX_ERROR;
     }
 
-    if (reply->type != REDIS_REPLY_ARRAY
-        || reply->elements < NGX_HTTP_TICKET_HEAD
-        || reply->element[0]->type != REDIS_REPLY_STRING)
-    {
-        goto malformed;
+    if (ticket_answer_read(reply, answer) != 0) {
+        ngx_http_ticket_malformed(subject);
+        return NGX_ERROR;
     }
-
-    for (i = 1; i < NGX_HTTP_TICKET_HEAD; i++) {
-        if (reply->element[i]->type != REDIS_REPLY_INTEGER) {
-            goto malformed;
-        }
-    }
-
-    answer->word.data = (u_char *) reply->element[0]->str;
-    answer->word.len = reply->element[0]->len;
-    answer->now = reply->element[1]->integer;
-    answer->epoch = (uint32_t) reply->element[2]->integer;
-    answer->seq = reply->element[3]->integer;
-    answer->issued = reply->element[4]->integer;
-    answer->called = reply->element[5]->integer;
-    answer->n = reply->elements - NGX_HTTP_TICKET_HEAD;
-    answer->value = reply->element + NGX_HTTP_TICKET_HEAD;
 
     news.epoch = answer->epoch;
     news.seq = answer->seq;
@@ -245,41 +225,30 @@ ngx_http_ticket_read_answer(ngx_http_ticket_subject_t *subject,
                   (answer->now - ((uint64_t) tp->sec * 1000 + tp->msec));
 
     return NGX_OK;
-
-malformed:
-
-    ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                  "ticket: Redis gave an answer of an unknown form for room "
-                  "\"%*s\"", subject->instance->len, subject->instance->name);
-
-    return NGX_ERROR;
 }
 
 
-uint64_t
-ngx_http_ticket_answer_uint(ngx_http_ticket_answer_t *answer, ngx_uint_t i)
+void
+ngx_http_ticket_malformed(ngx_http_ticket_subject_t *subject)
 {
-    if (i >= answer->n || answer->value[i]->type != REDIS_REPLY_INTEGER) {
-        return 0;
-    }
-
-    return answer->value[i]->integer;
+    ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                  "ticket: Redis gave an answer of an unknown form for room "
+                  "\"%*s\"", subject->instance->len, subject->instance->name);
 }
 
 
 ngx_str_t
 ngx_http_ticket_answer_text(ngx_http_ticket_answer_t *answer, ngx_uint_t i)
 {
-    ngx_str_t  text;
+    ngx_str_t      s;
+    ticket_text_t  text;
 
-    ngx_str_null(&text);
+    text = ticket_answer_text(answer, i);
 
-    if (i < answer->n && answer->value[i]->type == REDIS_REPLY_STRING) {
-        text.data = (u_char *) answer->value[i]->str;
-        text.len = answer->value[i]->len;
-    }
+    s.len = text.len;
+    s.data = (u_char *) text.data;
 
-    return text;
+    return s;
 }
 
 

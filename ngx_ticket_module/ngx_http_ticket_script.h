@@ -12,6 +12,8 @@
 #include "ngx_http_ticket_link.h"
 #include "ngx_http_ticket_module.h"
 
+#include <ticket_answer.h>
+
 
 typedef enum {
     NGX_HTTP_TICKET_EXCHANGE = 0,
@@ -24,18 +26,7 @@ typedef enum {
 } ngx_http_ticket_script_e;
 
 
-typedef struct {
-    ngx_str_t      word;
-    uint64_t       now;
-    uint32_t       epoch;
-    uint64_t       seq;
-    uint64_t       issued;
-    uint64_t       called;
-
-    /* the script's own values */
-    ngx_uint_t     n;
-    redisReply   **value;
-} ngx_http_ticket_answer_t;
+typedef ticket_answer_t  ngx_http_ticket_answer_t;
 
 
 /* What a script is called for. */
@@ -69,17 +60,15 @@ u_char *ngx_http_ticket_uint_arg(uint64_t n, u_char *p, ngx_str_t *arg);
 ngx_int_t ngx_http_ticket_read_answer(ngx_http_ticket_subject_t *subject,
     redisReply *reply, ngx_http_ticket_answer_t *answer);
 
-/* Integer i of the script's own values, or 0. */
-uint64_t ngx_http_ticket_answer_uint(ngx_http_ticket_answer_t *answer,
-    ngx_uint_t i);
+/* Says that what was to follow in an answer is not there. */
+void ngx_http_ticket_malformed(ngx_http_ticket_subject_t *subject);
 
 /* Text i of the script's own values, or an empty one; stays in the reply. */
 ngx_str_t ngx_http_ticket_answer_text(ngx_http_ticket_answer_t *answer,
     ngx_uint_t i);
 
-#define ngx_http_ticket_answer_is(answer, text)                               \
-    ((answer)->word.len == sizeof(text) - 1                                   \
-     && ngx_memcmp((answer)->word.data, text, sizeof(text) - 1) == 0)
+#define ngx_http_ticket_answer_uint  ticket_answer_uint
+#define ngx_http_ticket_answer_is    ticket_answer_is
 
 
 #endif /* _NGX_HTTP_TICKET_SCRIPT_H_INCLUDED_ */

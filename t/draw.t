@@ -32,7 +32,7 @@ my $limits = 'slots 5; session 60s; claim 60s; liveness 60s;';
     my @node  = map { node($redis, $_, $opens, $limits) } qw(a b);
     my @crowd = map { crowd($node[$_ % 2], 1) } 1 .. 40;
     is((grep { $_->{state} eq 'prequeue' } @crowd), 40, 'forty entries');
-    eventually { (poll_all([$crowd[0]]))[0]{json}{waiting} } 3, 'the node has heard from Redis';
+    eventually { 2 == grep { $_->{json}{waiting} } poll_all([@crowd[0, 1]]) } 3, 'both nodes have heard from Redis';
     my ($early) = poll_all([$crowd[0]]);
     ok($early->{json}{draw}, 'it is told that places will be drawn');
     is($early->{json}{position}, undef, 'and no position before that');
@@ -112,6 +112,40 @@ my $limits = 'slots 5; session 60s; claim 60s; liveness 60s;';
     my @lowest = sort { $place{$a->{number}} <=> $place{$b->{number}} } @waiting;
     leave_all([grep { $_->{state} eq 'called' } @crowd]);
     cmp_ok(occupied($redis), '<=', 5, 'L2');
+}
+
+# Places are those of the published draw, and of no other that a process has
+# seen before: here the state in Redis is made to be another's.
+{
+    my $redis = Ticket::Redis->new(dir => temp_dir(), name => 'other');
+    my $opens = int(time) + 3;
+    my $node  = node($redis, 'e', $opens, 'slots 1; session 60s; claim 60s; liveness 60s;');
+    my @crowd = crowd($node, 300);
+    sleep 0.05 while time < $opens;
+    eventually { published($node)->{key} } 10, 'the draw is held';
+    my $check = sub {
+        my ($what) = @_;
+        my $draw = published($node);
+        my (undef, $out) = run('scripts/verify-draw', '--all', map { ("--$_" => $draw->{$_}) } qw(key entries commitment));
+        my %place = map { split / / } split /\n/, $out;
+        is(scalar(keys %place), $draw->{entries}, "$what: all places");
+        my @waiting;
+        eventually {
+            @waiting = grep { $_->{json}{state} eq 'waiting' } poll_all(\@crowd);
+            @waiting > 290
+        } 10, "$what: all but those called wait";
+        my @wrong = grep { ($_->{json}{place} // 0) != ($place{$_->{json}{number}} // 0) } @waiting;
+        is(scalar(@wrong), 0, "$what: everybody has the place that verify-draw computes");
+    };
+    $check->('300 entries');
+    my $changed = sub {
+        my ($name, $field, $value) = @_;
+        $redis->cmd('HSET', 'ticket:{show}', @_[1 .. $#_]);
+        eventually { published($node)->{$name} eq $value } 5, "another $name";
+        $check->("another $name");
+    };
+    $changed->('key', 'draw_key', '5a' x 32);
+    $changed->('entries', 'drawn', 200);
 }
 
 # A room that nobody entered before the opening has no draw, and goes on.

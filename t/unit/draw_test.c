@@ -1,8 +1,9 @@
 /*
  * The draw: a permutation for any number of entries, with the places that
  * docs/draw.md promises, and without favour: neither for one entry over many
- * keys nor for neighbours.  The keys are counted up, so that a run that passes
- * passes always; the bounds would fail one honest permutation in a million.
+ * keys nor for neighbours.  The expanded form is held against the plain one.
+ * The keys are counted up, so that a run that passes passes always; the bounds
+ * would fail one honest permutation in a million.
  */
 #include <inttypes.h>
 #include <math.h>
@@ -43,6 +44,25 @@ static int from_hex(const char *hex, unsigned char out[32])
     return 0;
 }
 
+static ticket_draw_t *open_draw(const draw_key_t key, uint64_t entries)
+{
+    ticket_draw_t *draw = ticket_draw_open(key, entries);
+
+    assert_non_null(draw);
+
+    return draw;
+}
+
+static void check_vector(const draw_key_t key, uint64_t entries,
+                         uint64_t number, uint64_t place)
+{
+    ticket_draw_t *draw = open_draw(key, entries);
+
+    assert_int_equal(ticket_draw_place(key, entries, number), place);
+    assert_int_equal(ticket_draw_look(draw, number), place);
+    ticket_draw_close(draw);
+}
+
 static void test_vectors(void **state)
 {
     char line[256], key_hex[65], commitment_hex[65];
@@ -65,7 +85,7 @@ static void test_vectors(void **state)
             keys++;
         } else if (sscanf(line, "%" SCNu64 " %" SCNu64 " %" SCNu64, &entries,
                           &number, &place) == 3) {
-            assert_int_equal(ticket_draw_place(key, entries, number), place);
+            check_vector(key, entries, number, place);
             vectors++;
         }
     }
@@ -77,11 +97,12 @@ static void test_vectors(void **state)
 /* Every place from 1 to entries is given once. */
 static void check_bijection(const draw_key_t key, uint64_t entries)
 {
+    ticket_draw_t *draw = open_draw(key, entries);
     unsigned char *taken = calloc(entries / 8 + 1, 1);
 
     assert_non_null(taken);
     for (uint64_t n = 1; n <= entries; n++) {
-        uint64_t place = ticket_draw_place(key, entries, n);
+        uint64_t place = ticket_draw_look(draw, n);
         unsigned char bit = (unsigned char)(1 << place % 8);
 
         if (place < 1 || place > entries || taken[place / 8] & bit) {
@@ -93,6 +114,47 @@ static void check_bijection(const draw_key_t key, uint64_t entries)
     }
 
     free(taken);
+    ticket_draw_close(draw);
+}
+
+static void test_bijection(void **state)
+{
+    draw_key_t key;
+
+    (void)state;
+    for (uint32_t entries = 1; entries <= 10000; entries++) {
+        count_key(key, entries);
+        check_bijection(key, entries);
+    }
+}
+
+static void test_millions(void **state)
+{
+    draw_key_t key;
+
+    (void)state;
+    count_key(key, 1);
+    check_bijection(key, 10000000);
+    check_bijection(key, TICKET_NUMBER_MAX);
+}
+
+/* The expanded form gives what the plain one does, of every step-th number. */
+static void check_same(const draw_key_t key, uint64_t entries, uint64_t step)
+{
+    ticket_draw_t *draw = open_draw(key, entries);
+
+    for (uint64_t n = 1; n <= entries + 1; n += step) {
+        uint64_t plain = ticket_draw_place(key, entries, n);
+
+        if (ticket_draw_look(draw, n) != plain) {
+            fail_msg("%" PRIu64 " entries: entry %" PRIu64 " gets %" PRIu64,
+                     entries, n, plain);
+        }
+    }
+
+    assert_int_equal(ticket_draw_look(draw, entries),
+                     ticket_draw_place(key, entries, entries));
+    ticket_draw_close(draw);
 }
 
 /* Whether a rectangle of about this size begins, ends or is just full. */
@@ -104,34 +166,22 @@ static int is_seam(uint64_t entries)
     return over <= 1 || (over >= a && over <= a + 1) || over == 2 * a;
 }
 
-/*
- * All of 10,000 would take half a minute; left out are numbers between those
- * where the sides of the Feistel network change.  TICKET_LONG=1 has them all.
- */
-static void test_bijection(void **state)
+static void test_expanded(void **state)
 {
-    int all = getenv("TICKET_LONG") != NULL;
+    static const uint64_t many[] = {65535,   65536,    65537,
+                                    1000000, 10000000, TICKET_NUMBER_MAX};
     draw_key_t key;
 
     (void)state;
     for (uint32_t entries = 1; entries <= 10000; entries++) {
-        if (all || entries <= 1000 || entries % 100 == 0 || is_seam(entries)) {
-            count_key(key, entries);
-            check_bijection(key, entries);
-        }
+        count_key(key, entries + 7);
+        check_same(key, entries,
+                   entries <= 300 || is_seam(entries) ? 1 : entries / 20);
     }
 
-    count_key(key, 1);
-    check_bijection(key, all ? TICKET_NUMBER_MAX : 1000000);
-}
-
-static void test_ten_million(void **state)
-{
-    draw_key_t key;
-
-    (void)state;
-    count_key(key, 2);
-    check_bijection(key, 10000000);
+    for (size_t i = 0; i < sizeof(many) / sizeof(many[0]); i++) {
+        check_same(key, many[i], many[i] / 9973 + 1);
+    }
 }
 
 static void test_out_of_range(void **state)
@@ -150,6 +200,30 @@ static void test_out_of_range(void **state)
     assert_int_equal(ticket_draw_place(key, UINT64_MAX, 1), 0);
     assert_in_range(ticket_draw_place(key, TICKET_NUMBER_MAX, 1), 1,
                     TICKET_NUMBER_MAX);
+}
+
+static void test_expanded_range(void **state)
+{
+    static const uint64_t sizes[] = {1, 255, 256, 300};
+    draw_key_t key;
+
+    (void)state;
+    count_key(key, 1);
+    assert_null(ticket_draw_open(key, 0));
+    assert_null(ticket_draw_open(key, TICKET_NUMBER_MAX + 1));
+    assert_null(ticket_draw_open(key, UINT64_MAX));
+
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        ticket_draw_t *draw = open_draw(key, sizes[i]);
+
+        assert_int_equal(ticket_draw_look(draw, 0), 0);
+        assert_int_equal(ticket_draw_look(draw, sizes[i] + 1), 0);
+        assert_int_equal(ticket_draw_look(draw, UINT64_MAX), 0);
+        assert_int_equal(ticket_draw_look(draw, ((uint64_t)1 << 32) + 1), 0);
+        ticket_draw_close(draw);
+    }
+
+    ticket_draw_close(NULL);
 }
 
 /*
@@ -303,10 +377,16 @@ static void test_key_counts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_vectors),     cmocka_unit_test(test_bijection),
-        cmocka_unit_test(test_ten_million), cmocka_unit_test(test_out_of_range),
-        cmocka_unit_test(test_all_orders),  cmocka_unit_test(test_one_entry),
-        cmocka_unit_test(test_neighbours),  cmocka_unit_test(test_key_counts),
+        cmocka_unit_test(test_vectors),
+        cmocka_unit_test(test_bijection),
+        cmocka_unit_test(test_millions),
+        cmocka_unit_test(test_expanded),
+        cmocka_unit_test(test_out_of_range),
+        cmocka_unit_test(test_expanded_range),
+        cmocka_unit_test(test_all_orders),
+        cmocka_unit_test(test_one_entry),
+        cmocka_unit_test(test_neighbours),
+        cmocka_unit_test(test_key_counts),
     };
 
     return cmocka_run_group_tests_name("draw", tests, NULL, NULL);
