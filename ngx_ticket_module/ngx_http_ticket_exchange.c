@@ -51,14 +51,6 @@ static ngx_int_t ngx_http_ticket_deliver(ngx_http_ticket_exchange_t *exchange);
 static void ngx_http_ticket_exchanged(redisReply *reply, void *data);
 static void ngx_http_ticket_resend(ngx_http_ticket_exchange_t *exchange,
     ngx_http_ticket_answer_t *answer);
-static void ngx_http_ticket_apply(ngx_http_ticket_exchange_t *exchange,
-    ngx_http_ticket_answer_t *answer, ticket_answer_line_t *told);
-static void ngx_http_ticket_apply_policy(ngx_http_ticket_exchange_t *exchange,
-    ticket_answer_line_t *told, ticket_view_t *view);
-static void ngx_http_ticket_apply_draw(ngx_http_ticket_exchange_t *exchange,
-    ngx_http_ticket_answer_t *answer, ngx_uint_t i);
-static void ngx_http_ticket_sample(ngx_http_ticket_exchange_t *exchange,
-    ngx_http_ticket_answer_t *answer, uint64_t calls, ticket_view_t *view);
 
 
 void
@@ -115,9 +107,7 @@ ngx_http_ticket_tick(ngx_event_t *ev)
     if (ngx_exiting) {
         (void) ngx_atomic_cmp_set(&zone->sh->lease_owner, ngx_pid, 0);
 
-    } else if (process->exchanges == 0
-               && ngx_http_ticket_lease(zone->sh) == NGX_OK)
-    {
+    } else if (ngx_http_ticket_lease(zone->sh) == NGX_OK) {
         ngx_http_ticket_exchange_due(mcf);
     }
 
@@ -183,6 +173,14 @@ ngx_http_ticket_exchange_due(ngx_http_ticket_main_conf_t *mcf)
         process->paced = ngx_current_msec;
 
         ngx_http_ticket_each(zone, i, instance) {
+
+            if (instance->exchanging == ngx_pid) {
+
+                /* the last is still under way */
+
+                continue;
+            }
+
             if (deliver ? ngx_http_ticket_is_due(instance) : instance->paced) {
                 ngx_http_ticket_exchange(mcf, instance, deliver);
             }
@@ -254,7 +252,8 @@ ngx_http_ticket_exchange(ngx_http_ticket_main_conf_t *mcf,
 
     exchange->sent = ngx_http_ticket_clock();
 
-    if ((deliver && ngx_http_ticket_collect(exchange) != NGX_OK)
+    if (((deliver || exchange->resend)
+         && ngx_http_ticket_collect(exchange) != NGX_OK)
         || ngx_http_ticket_deliver(exchange) != NGX_OK)
     {
         ngx_http_ticket_count(instance, NGX_HTTP_TICKET_N_EXCHANGES_FAILED);
@@ -262,7 +261,7 @@ ngx_http_ticket_exchange(ngx_http_ticket_main_conf_t *mcf,
         return;
     }
 
-    mcf->process->exchanges++;
+    instance->exchanging = ngx_pid;
 }
 
 
@@ -361,7 +360,7 @@ ngx_http_ticket_exchanged(redisReply *reply, void *data)
     mcf = exchange->subject.mcf;
     instance = exchange->subject.instance;
 
-    mcf->process->exchanges--;
+    instance->exchanging = 0;
 
     if (ngx_http_ticket_read_answer(&exchange->subject, reply, &answer)
         != NGX_OK)
@@ -385,8 +384,9 @@ ngx_http_ticket_exchanged(redisReply *reply, void *data)
         goto failed;
     }
 
-    ngx_http_ticket_apply_draw(exchange, &answer, TICKET_ANSWER_OK_DRAW);
-    ngx_http_ticket_apply(exchange, &answer, &told);
+    ngx_http_ticket_apply_draw(&exchange->subject, &answer,
+                               TICKET_ANSWER_OK_DRAW);
+    ngx_http_ticket_apply_line(&exchange->subject, &answer, &told);
 
     parcel = exchange->parcels.elts;
 
@@ -425,7 +425,8 @@ ngx_http_ticket_resend(ngx_http_ticket_exchange_t *exchange,
     instance = exchange->subject.instance;
     held = instance->draw.held;
 
-    ngx_http_ticket_apply_draw(exchange, answer, TICKET_ANSWER_RESEND_DRAW);
+    ngx_http_ticket_apply_draw(&exchange->subject, answer,
+                               TICKET_ANSWER_RESEND_DRAW);
 
     instance->resend_life = ngx_http_ticket_answer_uint(answer, 0);
 
@@ -440,141 +441,4 @@ ngx_http_ticket_resend(ngx_http_ticket_exchange_t *exchange,
     ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                   "ticket: Redis has lost a part of room \"%*s\", "
                   "restoring it", instance->len, instance->name);
-}
-
-
-/* Shows what Redis answered to all processes of the node. */
-
-static void
-ngx_http_ticket_apply(ngx_http_ticket_exchange_t *exchange,
-    ngx_http_ticket_answer_t *answer, ticket_answer_line_t *told)
-{
-    uint64_t                     first;
-    ngx_uint_t                   i, calling;
-    ticket_line_t               *line;
-    ticket_view_t               *view;
-    ngx_http_ticket_zone_t      *zone;
-    ngx_http_ticket_instance_t  *instance;
-
-    instance = exchange->subject.instance;
-    zone = exchange->subject.mcf->zone->data;
-    line = &instance->line;
-
-    for (i = 0; i < told->segments; i++) {
-        first = (uint64_t) ticket_answer_segment(answer, i) * TICKET_SEG_BITS;
-
-        /* in a full zone those who have memory go on */
-
-        (void) ngx_http_ticket_reserve(zone, instance, first, first,
-                                       ngx_cycle->log);
-    }
-
-    ngx_shmtx_lock(&zone->shpool->mutex);
-
-    view = ticket_line_begin(line);
-
-    if (view->epoch != answer->epoch || view->life != told->life) {
-        ticket_line_clear(line);
-    }
-
-    ticket_answer_put(answer, line);
-
-    view->epoch = answer->epoch;
-    view->issued = answer->issued;
-    view->called = answer->called;
-    view->life = told->life;
-    view->version = told->version;
-    view->sessions = told->sessions;
-    view->calls = told->calls;
-    view->fetched_ms = ngx_current_msec;
-
-    calling = (instance->watch.calls != told->total);
-
-    ngx_http_ticket_apply_policy(exchange, told, view);
-    ngx_http_ticket_sample(exchange, answer, told->total, view);
-
-    ngx_http_ticket_watch(instance, view, told->total, told->stock);
-
-    ticket_line_publish(line);
-
-    instance->paced = (view->waiting != 0 && (view->rate != 0 || calling));
-
-    ngx_shmtx_unlock(&zone->shpool->mutex);
-}
-
-
-/* Under the mutex. */
-
-static void
-ngx_http_ticket_apply_policy(ngx_http_ticket_exchange_t *exchange,
-    ticket_answer_line_t *told, ticket_view_t *view)
-{
-    ticket_policy_t              policy;
-    ngx_http_ticket_instance_t  *instance;
-
-    instance = exchange->subject.instance;
-    policy = exchange->subject.room->policy;
-
-    if (ticket_policy_apply(&policy, told->set.data, told->set.len) == 0) {
-        instance->changes.version = told->set_version;
-        instance->changes.len = told->set.len;
-        ngx_memcpy(instance->changes.text, told->set.data, told->set.len);
-    }
-
-    view->mode = policy.mode;
-    view->paused = policy.paused;
-    view->rate = policy.rate;
-    view->sold_out = (told->stock == 0);
-    view->settling = told->settling;
-    view->begun = told->begun;
-    view->missed = told->missed;
-}
-
-
-/* From value i on. */
-
-static void
-ngx_http_ticket_apply_draw(ngx_http_ticket_exchange_t *exchange,
-    ngx_http_ticket_answer_t *answer, ngx_uint_t i)
-{
-    ticket_answer_draw_t    told;
-    ngx_http_ticket_draw_t  draw;
-
-    if (ticket_answer_draw(answer, i, &told) != 0) {
-        return;
-    }
-
-    draw.held = told.held;
-    draw.entries = told.entries;
-    ngx_memcpy(draw.key, told.key, TICKET_DRAW_KEY_LEN);
-
-    ngx_http_ticket_learn_draw(exchange->subject.mcf,
-                               exchange->subject.instance, &draw);
-}
-
-
-/* How fast the line moves; the answer's segments are in the view's copy. */
-
-static void
-ngx_http_ticket_sample(ngx_http_ticket_exchange_t *exchange,
-    ngx_http_ticket_answer_t *answer, uint64_t calls, ticket_view_t *view)
-{
-    ticket_news_t                news;
-    ngx_http_ticket_instance_t  *instance;
-
-    instance = exchange->subject.instance;
-
-    news.now_ms = view->fetched_ms;
-    news.life = view->life;
-    news.liveness_ms = exchange->subject.room->policy.liveness;
-    news.issued = view->issued;
-    news.calls = calls;
-    news.waiting = ticket_line_count(&instance->line);
-    news.held = view->settling || view->paused || view->sold_out
-                || view->mode == TICKET_MODE_REJECT
-                || ticket_policy_phase(&exchange->subject.room->policy,
-                                       answer->now)
-                   != TICKET_PHASE_OPEN;
-
-    ticket_pace_sample(&instance->pace, &news, &view->speed);
 }

@@ -1,16 +1,24 @@
 
 /*
- * What the files of the module share.  One job a file: _module.c the module
- * and the life of a process, _conf.c directives, _room.c rooms and their
- * instances, _zone.c shared memory, _redis.c hiredis on nginx's events,
- * _script.c the scripts in Redis, _line.c and _join.c what a request asks of
- * the line, _op.c such a question while it is under way, _exchange.c the
- * regular exchange, _visitor.c tokens and cookies of a request, _challenge.c
- * what is asked of a visitor before, _queue.c, _gate.c, _metrics.c, _status.c
- * and _admin.c the locations, _headers.c what the gate tells an upstream and
- * _release.c what an upstream orders, _watch.c what metrics and status tell,
- * _text.c texts that grow, _reply.c answers,
- * _variables.c variables.
+ * What the files of the module share.  One job a file:
+ *
+ *   _module.c    the module, and the life of a process
+ *   _conf.c      directives; _redis_conf.c, _setting.c those with more to say
+ *   _room.c      rooms, and which instance a request is for
+ *   _zone.c      shared memory
+ *   _redis.c     commands and their replies; _link.c one connection,
+ *                _sentinel.c and _cluster.c where to connect
+ *   _script.c    the scripts in Redis
+ *   _line.c      what a request asks of the line, _join.c a place in it,
+ *                _why.c its history; _op.c such a question under way
+ *   _exchange.c  the regular exchange, _apply.c what it brought, _draw.c what
+ *                the draw makes of it, _watch.c what is noted of it
+ *   _visitor.c   tokens and cookies of a request, _challenge.c what is asked
+ *                of a visitor before, _headers.c what an upstream is told and
+ *                _release.c what it orders
+ *   _queue.c, _gate.c, _metrics.c, _status.c, _admin.c  the locations
+ *   _reply.c     answers, _problem.c refusals, _text.c texts that grow,
+ *                _variables.c variables
  */
 
 
@@ -178,6 +186,7 @@ struct ngx_http_ticket_instance_s {
     ticket_pace_t                      pace;
     uint64_t                           resend_life;  /* 0: nothing to resend */
     ngx_uint_t                         paced;        /* unsigned  paced:1 */
+    ngx_pid_t                          exchanging;   /* 0: nothing under way */
 
     ticket_line_t                      line;
 };
@@ -231,7 +240,6 @@ typedef struct {
     ngx_queue_t                        joins;    /* batches under way */
     ngx_queue_t                        draws;    /* places to be delivered */
     ngx_queue_t                        expanded;   /* draws, last used first */
-    ngx_uint_t                         exchanges;  /* in flight */
     ngx_msec_t                         exchanged;
     ngx_msec_t                         paced;
 } ngx_http_ticket_process_t;

@@ -71,4 +71,12 @@ ngx_str_t ngx_http_ticket_answer_text(ngx_http_ticket_answer_t *answer,
 #define ngx_http_ticket_answer_is    ticket_answer_is
 
 
+/* _apply.c; the draw's values begin with value i. */
+
+void ngx_http_ticket_apply_line(ngx_http_ticket_subject_t *subject,
+    ngx_http_ticket_answer_t *answer, ticket_answer_line_t *told);
+void ngx_http_ticket_apply_draw(ngx_http_ticket_subject_t *subject,
+    ngx_http_ticket_answer_t *answer, ngx_uint_t i);
+
+
 #endif /* _NGX_HTTP_TICKET_SCRIPT_H_INCLUDED_ */

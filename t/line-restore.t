@@ -113,6 +113,22 @@ for my $how (qw(emptied stale)) {
     eventually { settled(\@waiting) } 8, 'unheard: L4, L5: those who stood in line still do, in order';
 }
 
+# A line that is called at a pace, and which nobody polls meanwhile: the nodes
+# bring back all whom they know to stand in it.
+{
+    my $redis = Ticket::Redis->new(dir => temp_dir(), name => 'redis-paced');
+    my $node  = line_node($redis, 'rate 1 30s; session 60s; claim 60s; liveness 60s;', name => 'paced',
+                          zone => 'rooms:4m interval=500ms');
+    my @waiting = grep { $_->{state} eq 'waiting' } crowd($node, 40);
+    poll_all(\@waiting);
+    sleep 1;
+    $redis->cmd('FLUSHALL');
+    eventually {
+        my $epoch = $redis->cmd('HGET', 'ticket:{show}', 'epoch') // 0;
+        $redis->cmd('BITCOUNT', "ticket:{show}:$epoch:w:0") == @waiting
+    } 6, 'paced: all are in line again, without a poll';
+}
+
 # Slots that an operator has raised are held back after a loss, too.
 {
     my $redis = Ticket::Redis->new(dir => temp_dir(), name => 'redis-raised');
