@@ -171,6 +171,13 @@ END
             ['no answer', 0], ['errors', 0];
     cmp_ok $fact{'poll requests'}, '>', 100, 'visitors waited';
     is $db->value("SELECT COUNT(*) FROM seat WHERE state = 'held'"), 150, 'the database agrees';
+
+    $redis->cmd('SET', 'ticket:{hall}:stock', 0);
+    ($status, $out, $err) = run($crowd, '--url', $nginx->target, qw(--visitors 20 --arrive 0.5 --timeout 60));
+    is $status, 0, 'sold out: exit 0' or diag $out, $err;
+    %fact = $out =~ /^(\w[\w ]*?) +([0-9]+)\b/mg;
+    is $fact{$_->[0]}, $_->[1], "sold out: $_->[0]: $_->[1]"
+        for ['admitted', 0], ['told sold out', 20], ['no answer', 0], ['errors', 0];
 };
 
 done_testing;

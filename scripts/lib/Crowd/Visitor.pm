@@ -1,7 +1,7 @@
 package Crowd::Visitor;
 
 # One visitor: joins, polls when the page would, claims when called, holds a
-# random free seat, leaves.  What fails is tried again, as the page does, until
+# random free seat, leaves, also when told in line that all is sold.  What fails is tried again, as the page does, until
 # the visitor's patience with a silent server ends.
 
 use strict;
@@ -122,6 +122,7 @@ sub _place {
     $tally->told($self, $state, $sent, time, $pause);
     return $self->_admitted if $state eq 'admitted';
     $self->{state} = 'waiting';
+    return $self->_give_back('sold_out') if $state eq 'waiting' && $answer->{sold_out};
     return $self->_line('POST') if $state eq 'called' && $method eq 'GET';
     my $next = $state eq 'called' ? 'POST' : 'GET';
     $self->{crowd}{loop}->after($pause, sub { $self->_line($next) });
@@ -241,12 +242,17 @@ sub _leave {
     my ($self, $outcome) = @_;
     my $option = $self->{crowd}{option};
     my $stay = $self->{entered} + $option->{stay} - time;
-    $self->{crowd}{loop}->after($stay > 0 ? $stay : 0, sub {
-        $self->_ask('leave', 'DELETE', $option->{queue}, undef, sub {
-            my ($response) = @_;
-            $self->{crowd}{tally}->failed(_refusal($response)) if $response->{status} != 204;
-            $self->_finish($outcome // 'left');
-        });
+    $self->{crowd}{loop}->after($stay > 0 ? $stay : 0, sub { $self->_give_back($outcome // 'left') });
+    return;
+}
+
+# Gives up the session, or the place in line.
+sub _give_back {
+    my ($self, $outcome) = @_;
+    $self->_ask('leave', 'DELETE', $self->{crowd}{option}{queue}, undef, sub {
+        my ($response) = @_;
+        $self->{crowd}{tally}->failed(_refusal($response)) if $response->{status} != 204;
+        $self->_finish($outcome);
     });
     return;
 }
