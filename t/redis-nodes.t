@@ -29,7 +29,7 @@ subtest 'one node cut off' => sub {
     $proxy->[0]->order('hold');
     $line->refuses($node[0], 'cut off');
     $line->enters('cut off');
-    my $until = time + 7;
+    my $until = time + 30;
     while (time < $until) {
         $line->step;
         my $got = $line->join_at($node[1]);
