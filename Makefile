@@ -104,7 +104,7 @@ endef
 # A unit test may use all of core/.
 $(BUILD)/t/unit/%: $(BUILD)/t/unit/%.o $(CORE)
 	@echo "link $@"
-	@$(CC) $(LINK) -o $@ $^ -lcmocka -lnettle -lhiredis -lcrypto -lm
+	@$(CC) $(LINK) -o $@ $^ -lcmocka -lnettle -lhiredis -lyajl -lcrypto -lm
 
 # A fuzz target as well, and these files of the worker.
 FUZZ_WORKER := $(addprefix $(BUILD)/t/fuzz/worker_,config.o wish.o)
@@ -121,7 +121,7 @@ $(BUILD)/t/fuzz/worker_%.o: worker/%.c Makefile
 
 $(BUILD)/t/bench/%: $(BUILD)/t/bench/%.o $(CORE)
 	@echo "link $@"
-	@$(CC) $(LINK) -o $@ $^ -lnettle -lm
+	@$(CC) $(LINK) -o $@ $^ -lnettle -lyajl -lm
 
 # Depends on this file too: its flags are part of the result.
 $(BUILD)/%.o: %.c Makefile

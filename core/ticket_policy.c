@@ -11,6 +11,9 @@
 #define PER_MIN_MS 100
 #define DAY_MS     86400000
 
+const char *const ticket_mode_names[TICKET_MODES] = {"fifo", "passthrough",
+                                                     "reject"};
+
 /* Those with a range can be changed at run time. */
 static const struct field {
     const char *name;

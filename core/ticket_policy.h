@@ -18,8 +18,12 @@
 typedef enum {
     TICKET_MODE_FIFO = 0,
     TICKET_MODE_PASSTHROUGH, /* no limits: everybody is admitted */
-    TICKET_MODE_REJECT       /* nobody is */
+    TICKET_MODE_REJECT,      /* nobody is */
+    TICKET_MODES
 } ticket_mode_t;
+
+/* As they stand in nginx.conf and in JSON. */
+extern const char *const ticket_mode_names[TICKET_MODES];
 
 /* Times are milliseconds; 0 means "no such limit" where that makes sense. */
 typedef struct {

@@ -31,8 +31,6 @@ static ngx_uint_t ngx_http_ticket_admin_is_json(ngx_http_request_t *r);
 static void ngx_http_ticket_admin_has_body(ngx_http_request_t *r);
 static ngx_int_t ngx_http_ticket_admin_change(ngx_http_request_t *r,
     ngx_http_ticket_ctx_t *ctx);
-static ngx_int_t ngx_http_ticket_admin_copy_body(ngx_http_request_t *r,
-    ngx_str_t *body);
 static ngx_int_t ngx_http_ticket_admin_get(ngx_http_request_t *r,
     ngx_http_ticket_ctx_t *ctx);
 static ngx_int_t ngx_http_ticket_admin_ask(ngx_http_request_t *r,
@@ -158,7 +156,7 @@ ngx_http_ticket_admin_room(ngx_http_request_t *r, ngx_str_t *rest)
                                             NULL);
     }
 
-    if (r->headers_in.content_length_n > NGX_HTTP_TICKET_ADMIN_BODY_MAX) {
+    if (r->headers_in.content_length_n > TICKET_ORDER_BODY_MAX) {
         return ngx_http_ticket_send_problem(r, NGX_HTTP_TICKET_TOO_LARGE,
                                             NULL);
     }
@@ -335,20 +333,18 @@ static ngx_int_t
 ngx_http_ticket_admin_change(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx)
 {
     ngx_int_t                 rc;
-    ngx_str_t                 body;
     ngx_http_ticket_admin_t  *admin;
 
     admin = ctx->admin;
 
-    rc = ngx_http_ticket_admin_copy_body(r, &body);
+    rc = ngx_http_ticket_admin_read(r, admin);
 
     if (rc == NGX_DECLINED) {
         return ngx_http_ticket_send_problem(r, NGX_HTTP_TICKET_TOO_LARGE,
                                             NULL);
     }
 
-    if (rc != NGX_OK || ngx_http_ticket_admin_read(r, admin, &body) != NGX_OK)
-    {
+    if (rc != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -358,50 +354,6 @@ ngx_http_ticket_admin_change(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx)
     }
 
     return ngx_http_ticket_admin_ask(r, ctx);
-}
-
-
-/* NGX_DECLINED: too long, which a chunked body shows only now. */
-
-static ngx_int_t
-ngx_http_ticket_admin_copy_body(ngx_http_request_t *r, ngx_str_t *body)
-{
-    size_t        size;
-    ssize_t       n;
-    ngx_buf_t    *b;
-    ngx_chain_t  *cl;
-
-    body->len = 0;
-    body->data = ngx_pnalloc(r->pool, NGX_HTTP_TICKET_ADMIN_BODY_MAX);
-
-    if (body->data == NULL || r->request_body == NULL) {
-        return NGX_ERROR;
-    }
-
-    for (cl = r->request_body->bufs; cl; cl = cl->next) {
-        b = cl->buf;
-        size = ngx_buf_size(b);
-
-        if (size > NGX_HTTP_TICKET_ADMIN_BODY_MAX - body->len) {
-            return NGX_DECLINED;
-        }
-
-        if (b->in_file) {
-            n = ngx_read_file(b->file, body->data + body->len, size,
-                              b->file_pos);
-
-            if (n != (ssize_t) size) {
-                return NGX_ERROR;
-            }
-
-        } else {
-            ngx_memcpy(body->data + body->len, b->pos, size);
-        }
-
-        body->len += size;
-    }
-
-    return NGX_OK;
 }
 
 

@@ -1,7 +1,7 @@
 
 /*
  * An operator's request: what its files share.  _admin.c takes the request
- * and asks Redis, _admin_body.c reads what the operator wants, and
+ * and asks Redis, _admin_body.c has its body read by core/ticket_order.c, and
  * _admin_reply.c writes what Redis answered.
  */
 
@@ -12,10 +12,10 @@
 
 #include "ngx_http_ticket_op.h"
 
+#include <ticket_order.h>
 
-#define NGX_HTTP_TICKET_ADMIN_BODY_MAX   4096
+
 #define NGX_HTTP_TICKET_ADMIN_WHO_MAX    128
-#define NGX_HTTP_TICKET_ADMIN_CALL_MAX   10000
 #define NGX_HTTP_TICKET_ADMIN_AUDIT      50     /* changes, unless told */
 #define NGX_HTTP_TICKET_ADMIN_AUDIT_MAX  1000
 
@@ -42,34 +42,12 @@ struct ngx_http_ticket_admin_s {
 };
 
 
-/* A setting that may be changed: its name in JSON, and the script's. */
-
-typedef enum {
-    NGX_HTTP_TICKET_SET_LIMIT = 0,       /* 0: none */
-    NGX_HTTP_TICKET_SET_NUMBER,
-    NGX_HTTP_TICKET_SET_MODE,
-    NGX_HTTP_TICKET_SET_FLAG
-} ngx_http_ticket_set_kind_e;
-
-typedef struct {
-    ngx_str_t                    name;
-    ngx_str_t                    setting;
-    ngx_http_ticket_set_kind_e   kind;
-    size_t                       offset;  /* in the policy */
-} ngx_http_ticket_set_t;
-
-#define NGX_HTTP_TICKET_SETS     6
-
-extern ngx_http_ticket_set_t  ngx_http_ticket_sets[NGX_HTTP_TICKET_SETS];
-
-
 /*
- * Reads the body, which must be in memory, of a PATCH or POST into the
- * request; what is wrong with it stands in admin->wrong.  NGX_ERROR: no
- * memory.
+ * Reads the body of a PATCH or POST into the request; what is wrong with it
+ * stands in admin->wrong.  NGX_DECLINED: it is too long; NGX_ERROR: no memory.
  */
 ngx_int_t ngx_http_ticket_admin_read(ngx_http_request_t *r,
-    ngx_http_ticket_admin_t *admin, ngx_str_t *body);
+    ngx_http_ticket_admin_t *admin);
 
 
 /* These write JSON; NULL: no memory. */

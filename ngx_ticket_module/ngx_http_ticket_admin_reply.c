@@ -17,7 +17,8 @@
 static u_char *ngx_http_ticket_put_settings(u_char *p, const char *name,
     ticket_policy_t *policy);
 static u_char *ngx_http_ticket_put_changed(u_char *p, ngx_str_t *set);
-static ngx_uint_t ngx_http_ticket_is_changed(ngx_str_t *set, ngx_str_t *name);
+static ngx_uint_t ngx_http_ticket_is_changed(ngx_str_t *set,
+    const char *name);
 static u_char *ngx_http_ticket_put_held(u_char *p, ticket_policy_t *policy,
     ngx_http_ticket_answer_t *answer);
 static size_t ngx_http_ticket_json_len(ngx_str_t *text);
@@ -172,25 +173,25 @@ static u_char *
 ngx_http_ticket_put_settings(u_char *p, const char *name,
     ticket_policy_t *policy)
 {
-    uint64_t                value;
-    ngx_uint_t              i;
-    ngx_http_ticket_set_t  *set;
+    uint64_t                 value;
+    ngx_uint_t               i;
+    const ticket_setting_t  *set;
 
     p = ngx_sprintf(p, ",\"%s\":", name);
 
-    for (i = 0; i < NGX_HTTP_TICKET_SETS; i++) {
-        set = &ngx_http_ticket_sets[i];
+    for (i = 0; i < TICKET_SETTINGS; i++) {
+        set = &ticket_settings[i];
         value = *(uint64_t *) ((u_char *) policy + set->offset);
 
-        p = ngx_sprintf(p, "%c\"%V\":", i ? ',' : '{', &set->name);
+        p = ngx_sprintf(p, "%c\"%s\":", i ? ',' : '{', set->name);
 
-        if (set->kind == NGX_HTTP_TICKET_SET_MODE) {
-            p = ngx_sprintf(p, "\"%V\"", &ngx_http_ticket_modes[value]);
+        if (set->kind == TICKET_SETTING_MODE) {
+            p = ngx_sprintf(p, "\"%s\"", ticket_mode_names[value]);
 
-        } else if (set->kind == NGX_HTTP_TICKET_SET_FLAG) {
+        } else if (set->kind == TICKET_SETTING_FLAG) {
             p = ngx_sprintf(p, "%s", value ? "true" : "false");
 
-        } else if (set->kind == NGX_HTTP_TICKET_SET_LIMIT && value == 0) {
+        } else if (set->kind == TICKET_SETTING_LIMIT && value == 0) {
             p = ngx_sprintf(p, "null");
 
         } else {
@@ -213,11 +214,10 @@ ngx_http_ticket_put_changed(u_char *p, ngx_str_t *set)
 
     p = ngx_sprintf(p, ",\"changed\":[");
 
-    for (i = 0; i < NGX_HTTP_TICKET_SETS; i++) {
-        if (ngx_http_ticket_is_changed(set, &ngx_http_ticket_sets[i].setting))
-        {
-            p = ngx_sprintf(p, "%s\"%V\"", p[-1] == '[' ? "" : ",",
-                            &ngx_http_ticket_sets[i].name);
+    for (i = 0; i < TICKET_SETTINGS; i++) {
+        if (ngx_http_ticket_is_changed(set, ticket_settings[i].setting)) {
+            p = ngx_sprintf(p, "%s\"%s\"", p[-1] == '[' ? "" : ",",
+                            ticket_settings[i].name);
         }
     }
 
@@ -228,17 +228,19 @@ ngx_http_ticket_put_changed(u_char *p, ngx_str_t *set)
 
 
 static ngx_uint_t
-ngx_http_ticket_is_changed(ngx_str_t *set, ngx_str_t *name)
+ngx_http_ticket_is_changed(ngx_str_t *set, const char *name)
 {
+    size_t   len;
     u_char  *p, *last;
 
+    len = ngx_strlen(name);
     last = set->data + set->len;
 
     for (p = set->data; p && p < last; p++) {
 
-        if ((size_t) (last - p) > name->len
-            && ngx_memcmp(p, name->data, name->len) == 0
-            && p[name->len] == '=')
+        if ((size_t) (last - p) > len
+            && ngx_memcmp(p, name, len) == 0
+            && p[len] == '=')
         {
             return 1;
         }

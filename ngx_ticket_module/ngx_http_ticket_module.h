@@ -380,9 +380,6 @@ struct ngx_http_ticket_ctx_s {
 
 /* _room.c */
 
-/* Names of ticket_mode_t. */
-extern ngx_str_t  ngx_http_ticket_modes[];
-
 ngx_http_ticket_room_t *ngx_http_ticket_find_room(
     ngx_http_ticket_main_conf_t *mcf, ngx_str_t *name);
 

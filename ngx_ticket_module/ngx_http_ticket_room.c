@@ -15,13 +15,6 @@
 static ngx_int_t ngx_http_ticket_check_name(ngx_str_t *name);
 
 
-ngx_str_t  ngx_http_ticket_modes[] = {
-    ngx_string("fifo"),
-    ngx_string("passthrough"),
-    ngx_string("reject")
-};
-
-
 char *
 ngx_http_ticket_conf_room(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {

@@ -301,8 +301,8 @@ ngx_http_ticket_setting_mode(ngx_conf_t *cf, ngx_http_ticket_block_t *block,
 
     value = cf->args->elts;
 
-    for (i = 0; cf->args->nelts == 2 && i <= TICKET_MODE_REJECT; i++) {
-        if (ngx_strcmp(value[1].data, ngx_http_ticket_modes[i].data) == 0) {
+    for (i = 0; cf->args->nelts == 2 && i < TICKET_MODES; i++) {
+        if (ngx_strcmp(value[1].data, ticket_mode_names[i]) == 0) {
             block->room->policy.mode = i;
             return NGX_CONF_OK;
         }

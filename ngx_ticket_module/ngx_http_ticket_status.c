@@ -188,11 +188,11 @@ ngx_http_ticket_status_room(ngx_http_ticket_seen_t *seen,
 
     ngx_http_ticket_text_add(text,
                              "\n{\"room\":\"%*s\",\"phase\":\"%s\","
-                             "\"mode\":\"%V\",\"paused\":%s,"
+                             "\"mode\":\"%s\",\"paused\":%s,"
                              "\"sold_out\":%s,\"settling\":%s",
                              seen->instance->len, seen->instance->name,
                              ngx_http_ticket_phases[seen->phase],
-                             &ngx_http_ticket_modes[seen->policy.mode],
+                             ticket_mode_names[seen->policy.mode],
                              ngx_http_ticket_bool(seen->policy.paused),
                              ngx_http_ticket_bool(view->sold_out),
                              ngx_http_ticket_bool(view->settling));
@@ -249,11 +249,11 @@ ngx_http_ticket_status_policy(ticket_policy_t *policy,
     ngx_http_ticket_text_t *text)
 {
     ngx_http_ticket_text_add(text,
-                             ",\"settings\":{\"mode\":\"%V\",\"paused\":%s,"
+                             ",\"settings\":{\"mode\":\"%s\",\"paused\":%s,"
                              "\"queue_all\":%s,\"draw\":%s,"
                              "\"session_ms\":%uL,\"claim_ms\":%uL,"
                              "\"liveness_ms\":%uL",
-                             &ngx_http_ticket_modes[policy->mode],
+                             ticket_mode_names[policy->mode],
                              ngx_http_ticket_bool(policy->paused),
                              ngx_http_ticket_bool(policy->queue_all),
                              ngx_http_ticket_bool(policy->draw),
