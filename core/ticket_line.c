@@ -163,6 +163,11 @@ void ticket_line_view(const ticket_line_t *line, ticket_view_t *view)
     } while (!read_ok(line, gen));
 }
 
+uint64_t ticket_view_age(const ticket_view_t *view, uint64_t now_ms)
+{
+    return now_ms > view->fetched_ms ? now_ms - view->fetched_ms : 0;
+}
+
 void ticket_line_attach(ticket_line_t *line, size_t index, ticket_seg_t *seg)
 {
     seg->before[0] = count_before(line, 0, index);

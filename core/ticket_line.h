@@ -116,6 +116,13 @@ void ticket_line_look(const ticket_line_t *line, uint64_t number,
 void ticket_line_view(const ticket_line_t *line, ticket_view_t *view);
 
 /*
+ * Milliseconds since the view was fetched.  Never less than 0: each process
+ * notes the time once per turn of its loop, so that a view which another has
+ * just fetched may be a little ahead of now_ms.
+ */
+uint64_t ticket_view_age(const ticket_view_t *view, uint64_t now_ms);
+
+/*
  * Writer, one at a time (the caller holds a lock for it): begin copies the
  * line as it is and returns the view to fill; clear empties the copied
  * bitmap; put replaces the waiting bits of one segment, whose memory must be

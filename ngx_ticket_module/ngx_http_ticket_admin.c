@@ -81,6 +81,15 @@ ngx_http_ticket_admin_handler(ngx_http_request_t *r)
 
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
+    if (r->uri.len < clcf->name.len
+        || ngx_memcmp(r->uri.data, clcf->name.data, clcf->name.len) != 0)
+    {
+        /* "rewrite ... break" has put another address in its place */
+
+        return ngx_http_ticket_send_problem(r, NGX_HTTP_TICKET_NOT_FOUND,
+                                            NULL);
+    }
+
     rest.data = r->uri.data + clcf->name.len;
     rest.len = r->uri.len - clcf->name.len;
 
@@ -513,7 +522,7 @@ ngx_http_ticket_admin_told(redisReply *reply, void *data)
     ngx_http_ticket_answer_t   answer;
 
     state = NGX_HTTP_TICKET_UNAVAILABLE;
-    r = op->request;
+    r = ngx_http_ticket_op_request(op);
 
     if (ngx_http_ticket_read_answer(&op->subject, reply, &answer) != NGX_OK) {
         ngx_http_ticket_complete(op, state);
@@ -529,7 +538,7 @@ ngx_http_ticket_admin_told(redisReply *reply, void *data)
         ngx_http_ticket_admin_learn(&op->subject, &answer);
 
         if (r) {
-            ctx = ngx_http_get_module_ctx(r, ngx_http_ticket_module);
+            ctx = op->ctx;
 
             ctx->events = (ctx->admin->command
                            == NGX_HTTP_TICKET_ADMIN_AUDIT_OF)

@@ -261,7 +261,7 @@ ngx_http_ticket_take_batch(ngx_http_ticket_joins_t *joins)
 
         ngx_queue_remove(q);
 
-        if (op->request == NULL) {
+        if (ngx_http_ticket_op_request(op) == NULL) {
             ngx_free(op);
             continue;
         }
@@ -309,7 +309,7 @@ ngx_http_ticket_send_names(ngx_http_ticket_joins_t *joins, ngx_uint_t n,
         arg[i].data = p;
 
         if (op->named) {
-            ctx = ngx_http_get_module_ctx(op->request, ngx_http_ticket_module);
+            ctx = op->ctx;
 
             if (ctx->spent) {
                 p = ngx_sprintf(p, "%uL!", ctx->spent);
@@ -394,6 +394,7 @@ ngx_http_ticket_give_numbers(ngx_http_ticket_joins_t *joins,
     uint64_t                     from, number;
     ngx_uint_t                   i;
     ngx_queue_t                 *q;
+    ngx_http_request_t          *r;
     ngx_http_ticket_op_t        *op;
     ngx_http_ticket_zone_t      *zone;
     ngx_http_ticket_state_e      state;
@@ -421,14 +422,16 @@ ngx_http_ticket_give_numbers(ngx_http_ticket_joins_t *joins,
                                                NGX_HTTP_TICKET_V_NUMBERS + i)
                  : from + i;
 
-        if (op->request && number && number < from) {
+        r = ngx_http_ticket_op_request(op);
+
+        if (r && number && number < from) {
             ngx_http_ticket_recognize(op, answer->epoch, number);
             continue;
         }
 
         state = NGX_HTTP_TICKET_UNAVAILABLE;
 
-        if (op->request && number) {
+        if (r && number) {
             state = ngx_http_ticket_give_number(op, answer, number);
 
         } else if (number && !op->named) {
@@ -453,7 +456,7 @@ ngx_http_ticket_give_number(ngx_http_ticket_op_t *op,
 
     r = op->request;
     zone = op->subject.mcf->zone->data;
-    ctx = ngx_http_get_module_ctx(r, ngx_http_ticket_module);
+    ctx = op->ctx;
     ctx->joined = 1;
 
     limit = ngx_http_ticket_answer_uint(answer, NGX_HTTP_TICKET_V_FROM)
@@ -506,7 +509,7 @@ ngx_http_ticket_recognize(ngx_http_ticket_op_t *op, uint32_t epoch,
 
     r = op->request;
     done = op->done;
-    ctx = ngx_http_get_module_ctx(r, ngx_http_ticket_module);
+    ctx = op->ctx;
 
     ngx_http_ticket_drop_op(op);
 
@@ -531,7 +534,7 @@ ngx_http_ticket_recognized(ngx_http_ticket_op_t *op,
 
     r = op->request;
     done = op->done;
-    ctx = ngx_http_get_module_ctx(r, ngx_http_ticket_module);
+    ctx = op->ctx;
     ctx->known = 0;
 
     if (state == NGX_HTTP_TICKET_SPENT && ctx->spent == 0) {

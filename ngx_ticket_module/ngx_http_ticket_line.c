@@ -244,7 +244,7 @@ ngx_http_ticket_claimed(redisReply *reply, void *data)
     ngx_http_ticket_answer_t   answer;
 
     state = NGX_HTTP_TICKET_UNAVAILABLE;
-    r = op->request;
+    r = ngx_http_ticket_op_request(op);
 
     if (ngx_http_ticket_read_answer(&op->subject, reply, &answer) != NGX_OK
         || r == NULL)
@@ -253,7 +253,7 @@ ngx_http_ticket_claimed(redisReply *reply, void *data)
         return;
     }
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_ticket_module);
+    ctx = op->ctx;
 
     if (ngx_http_ticket_answer_is(&answer, "admitted")) {
         if (ngx_http_ticket_give_pass(r, ctx, answer.epoch,
@@ -400,7 +400,9 @@ ngx_http_ticket_checked(redisReply *reply, void *data)
     ngx_http_ticket_zone_t   *zone;
     ngx_http_ticket_done_pt   done;
 
-    if (op->request == NULL || reply == NULL
+    r = ngx_http_ticket_op_request(op);
+
+    if (r == NULL || reply == NULL
         || (reply->type != REDIS_REPLY_STRING
             && reply->type != REDIS_REPLY_NIL))
     {
@@ -408,9 +410,8 @@ ngx_http_ticket_checked(redisReply *reply, void *data)
         return;
     }
 
-    r = op->request;
     done = op->done;
-    ctx = ngx_http_get_module_ctx(r, ngx_http_ticket_module);
+    ctx = op->ctx;
     zone = op->subject.mcf->zone->data;
 
     if (reply->type == REDIS_REPLY_STRING) {
@@ -519,9 +520,9 @@ ngx_http_ticket_resumed(redisReply *reply, void *data)
     state = NGX_HTTP_TICKET_UNAVAILABLE;
 
     if (ngx_http_ticket_read_answer(&op->subject, reply, &answer) == NGX_OK
-        && op->request)
+        && ngx_http_ticket_op_request(op))
     {
-        ctx = ngx_http_get_module_ctx(op->request, ngx_http_ticket_module);
+        ctx = op->ctx;
 
         if (ngx_http_ticket_answer_is(&answer, "valid")) {
             ctx->ends = ngx_http_ticket_answer_uint(&answer, 0);

@@ -495,7 +495,7 @@ ngx_http_ticket_metrics_measure(ngx_http_ticket_measure_e n,
         return view->begun;
 
     default:
-        return view->life ? ngx_current_msec - view->fetched_ms
+        return view->life ? ticket_view_age(view, ngx_current_msec)
                           : NGX_HTTP_TICKET_ABSENT;
     }
 }

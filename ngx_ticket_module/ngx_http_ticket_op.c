@@ -39,6 +39,7 @@ ngx_http_ticket_create_op(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx,
     }
 
     op->request = r;
+    op->ctx = ctx;
     op->done = done;
     op->subject.mcf = mcf;
     op->subject.room = ctx->room;
@@ -67,10 +68,27 @@ ngx_http_ticket_start_op(ngx_http_ticket_op_t *op)
 void
 ngx_http_ticket_drop_op(ngx_http_ticket_op_t *op)
 {
-    ngx_http_ticket_detach_op(
-        ngx_http_get_module_ctx(op->request, ngx_http_ticket_module));
+    ngx_http_ticket_detach_op(op->ctx);
 
     ngx_free(op);
+}
+
+
+ngx_http_request_t *
+ngx_http_ticket_op_request(ngx_http_ticket_op_t *op)
+{
+    ngx_http_request_t  *r;
+
+    r = op->request;
+
+    if (r
+        && ngx_http_get_module_ctx(r, ngx_http_ticket_module) != op->ctx)
+    {
+        ngx_http_ticket_detach_op(op->ctx);
+        return NULL;
+    }
+
+    return r;
 }
 
 
@@ -104,9 +122,13 @@ ngx_http_ticket_op_timeout(ngx_event_t *ev)
     ngx_http_ticket_ctx_t    *ctx;
 
     op = ev->data;
-    r = op->request;
+    ctx = op->ctx;
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_ticket_module);
+    r = ngx_http_ticket_op_request(op);
+
+    if (r == NULL) {
+        return;
+    }
 
     ngx_http_ticket_detach_op(ctx);
     ctx->state = NGX_HTTP_TICKET_UNAVAILABLE;
@@ -123,15 +145,14 @@ ngx_http_ticket_complete(ngx_http_ticket_op_t *op,
     ngx_http_ticket_ctx_t    *ctx;
     ngx_http_ticket_done_pt   done;
 
-    r = op->request;
+    r = ngx_http_ticket_op_request(op);
+    ctx = op->ctx;
     done = op->done;
 
     if (r == NULL) {
         ngx_free(op);
         return;
     }
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_ticket_module);
 
     ngx_http_ticket_drop_op(op);
 

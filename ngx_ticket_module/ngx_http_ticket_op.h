@@ -16,6 +16,7 @@
 struct ngx_http_ticket_op_s {
     ngx_queue_t                   queue;    /* in its batch */
     ngx_http_request_t           *request;  /* NULL: gone */
+    ngx_http_ticket_ctx_t        *ctx;      /* of the request */
     ngx_http_ticket_done_pt       done;
     ngx_http_ticket_subject_t     subject;
     ngx_event_t                   timer;
@@ -29,6 +30,12 @@ ngx_http_ticket_op_t *ngx_http_ticket_create_op(ngx_http_request_t *r,
 
 /* From here on the request gets no answer later than its time-out. */
 void ngx_http_ticket_start_op(ngx_http_ticket_op_t *op);
+
+/*
+ * The request, or NULL when it is gone.  One whose client has gone may live on
+ * in another location, that of "post_action", where nobody waits either.
+ */
+ngx_http_request_t *ngx_http_ticket_op_request(ngx_http_ticket_op_t *op);
 
 /* For an operation that could not be started, or that another one follows. */
 void ngx_http_ticket_drop_op(ngx_http_ticket_op_t *op);

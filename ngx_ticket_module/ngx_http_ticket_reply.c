@@ -104,7 +104,7 @@ ngx_http_ticket_send_state(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx,
 
     if (view->life) {
         p = ngx_http_ticket_put_uint(p, ",\"updated_ms\":",
-                                     ngx_current_msec - view->fetched_ms);
+                                     ticket_view_age(view, ngx_current_msec));
         *p++ = '}';
 
     } else {

@@ -212,7 +212,7 @@ ngx_http_ticket_status_room(ngx_http_ticket_seen_t *seen,
     }
 
     ngx_http_ticket_status_known(text, "exchange_age_ms", view->life != 0,
-                                 ngx_current_msec - view->fetched_ms);
+                                 ticket_view_age(view, ngx_current_msec));
 
     ngx_http_ticket_status_policy(&seen->policy, text);
     ngx_http_ticket_status_waits(&seen->waits, text);

@@ -159,7 +159,8 @@ ngx_http_ticket_watch_minute(ngx_http_ticket_seen_t *seen,
     seen->span = 0;
 
     if (view->life == 0
-        || ngx_current_msec - view->fetched_ms > NGX_HTTP_TICKET_LAST_MINUTE)
+        || ticket_view_age(view, ngx_current_msec)
+           > NGX_HTTP_TICKET_LAST_MINUTE)
     {
         return;
     }

@@ -75,9 +75,9 @@ ngx_http_ticket_why_told(redisReply *reply, void *data)
     state = NGX_HTTP_TICKET_UNAVAILABLE;
 
     if (ngx_http_ticket_read_answer(&op->subject, reply, &answer) == NGX_OK
-        && op->request)
+        && ngx_http_ticket_op_request(op))
     {
-        ctx = ngx_http_get_module_ctx(op->request, ngx_http_ticket_module);
+        ctx = op->ctx;
 
         if (ngx_http_ticket_answer_is(&answer, "past")) {
             state = NGX_HTTP_TICKET_PAST;

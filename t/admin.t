@@ -19,6 +19,7 @@ my %extra = (extra => <<'CONF');
         ticket_admin who=op;
         limit_except GET { allow all; }
     }
+    location /moved/ { rewrite ^ /x break; ticket_admin; }
     location /small/ { ticket_admin; client_body_buffer_size 1k; client_body_in_file_only clean; }
     location = /inside { ssi on; ssi_types *; root %%DIR%%; }
 CONF
@@ -63,6 +64,7 @@ my ($one, $two) = map { admin_node($redis, $room, name => $_, %extra) } qw(a b);
     is($inside->{events}[0]{what}, 'claimed', 'and has claimed');
     is(admin($one, 'GET', 'show/6')->{json}{code}, 'no_such_number', 'a number not issued');
     is(admin($one, 'HEAD', 'show')->{status}, 200, 'HEAD');
+    is($one->http('GET', '/moved/show')->{json}{code}, 'not_found', 'an address that a rewrite has put elsewhere');
 }
 
 # Changing.

@@ -591,6 +591,17 @@ static void test_readers_while_writing(void **state)
     assert_int_equal(version, WRITES);
 }
 
+/* Another process may have fetched it in what is the future here. */
+static void test_age(void **state)
+{
+    ticket_view_t view = {.fetched_ms = 5000};
+
+    (void)state;
+    assert_int_equal(ticket_view_age(&view, 5250), 250);
+    assert_int_equal(ticket_view_age(&view, 5000), 0);
+    assert_int_equal(ticket_view_age(&view, 4999), 0);
+}
+
 #define MARKERS   3
 #define MARKS     20000
 #define MARK_STEP 7 /* a neighbour in nearly every byte */
@@ -656,6 +667,7 @@ int main(void)
                                         tear_down),
         line_test(test_put_refuses),
         line_test(test_issued_since),
+        cmocka_unit_test(test_age),
         line_test(test_position_never_rises),
         line_test(test_mark),
         line_test(test_polled),
