@@ -305,7 +305,10 @@ ngx_http_ticket_admin_number(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx)
 
     b->last = ngx_cpymem(b->last, ctx->events->pos, len - 1);
 
-    if (place.view.life == 0 || place.view.epoch != instance->known.epoch) {
+    if (place.view.life == 0
+        || place.view.epoch != instance->known.epoch
+        || ctx->admin->n > place.view.issued)
+    {
         b->last = ngx_sprintf(b->last, ",\"in_line\":null,\"position\":null}");
 
     } else if (place.in_line) {

@@ -63,6 +63,9 @@ my ($one, $two) = map { admin_node($redis, $room, name => $_, %extra) } qw(a b);
     is_deeply([@$inside{qw(in_line position)}], [JSON::PP::false, undef], 'one who is inside does not');
     is($inside->{events}[0]{what}, 'claimed', 'and has claimed');
     is(admin($one, 'GET', 'show/6')->{json}{code}, 'no_such_number', 'a number not issued');
+    crowd($two, 1);
+    $number = admin($one, 'GET', 'show/6')->{json};
+    ok(!defined $number->{in_line} || $number->{in_line}, 'who has just come to another node is never told to be away');
     is(admin($one, 'HEAD', 'show')->{status}, 200, 'HEAD');
     is($one->http('GET', '/moved/show')->{json}{code}, 'not_found', 'an address that a rewrite has put elsewhere');
 }

@@ -56,6 +56,9 @@ subtest 'up' => sub {
     like http($web, 'GET', '/', {Accept => 'text/html', 'Accept-Language' => 'en-GB, ko'})->{body},
         qr/<html lang="en">/, 'English before Korean';
     like $page->{headers}{'content-security-policy'}, qr/default-src 'none'/, 'and with security headers';
+    ($status, $out, $err) = run(root_dir() . '/scripts/ticketctl', '--url', "http://$web/room/admin/", 'show', 'demo');
+    is $status, 0, 'the room can be operated' or diag $err;
+    like $out, qr/^room +demo, open/, 'by scripts/ticketctl';
     my ($style) = $page->{body} =~ m{href="(/static/[a-z]+\.css)"};
     is http($web, 'GET', $style)->{headers}{'content-type'}, 'text/css', 'its style sheet is there';
     is http($web, 'GET', '/static/waiting.en.html')->{status}, 404, 'pages are no static files';

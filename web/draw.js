@@ -5,8 +5,8 @@
  * when the draw has been held; both spread or by hand, so that a crowd does not ask at once.
  */
 
-import { ask, byId, number, page, show, text } from "./page.js";
-import { after } from "./ticker.js";
+import { ask, backoff, byId, number, page, show, text } from "./page.js";
+import { after, cancel } from "./ticker.js";
 
 const SPREAD_MS = 10000;
 
@@ -15,17 +15,26 @@ const draw = {
     own: null,        /* {number, place} once drawn */
     asked: false,     /* for the facts after the draw */
     busy: false,
+    failures: 0,      /* answers that did not say all */
+    timer: 0,         /* of the next request */
 };
 
 const url = `${page.queue}/draw`;
 
+const complete = () => draw.facts && (draw.facts.key || !draw.own);
+
+/* A server that has not heard of the draw yet is asked again. */
 async function fetchFacts() {
-    if (draw.busy || (draw.facts && (draw.facts.key || !draw.own))) return;
+    if (draw.busy || complete()) return;
     draw.busy = true;
     const answer = await ask("GET", url);
     draw.busy = false;
     if (answer.status === 200 && answer.data) draw.facts = answer.data;
     render();
+    if (complete() || answer.status === 404) return;
+    draw.failures += 1;
+    cancel(draw.timer);
+    draw.timer = after(backoff(draw.failures, answer.retryAfter), fetchFacts);
 }
 
 function render() {

@@ -71,11 +71,14 @@ export function showWaiting(state, place) {
     speak(text("spoken", { position }), false);
 }
 
-function noteFor(state, place) {
+/* That an earlier place was lost stays true, whatever else is to be said. */
+const noteFor = (state, place) => [place, hindrance(state)].filter((words) => words !== "").join(" ");
+
+function hindrance(state) {
     if (state.sold_out) return text("sold-out");
     if (state.paused) return text("paused");
     if (state.updated_ms > STALE_MS) return text("stale", { seconds: Math.round(state.updated_ms / 1000) });
-    return place;
+    return "";
 }
 
 /* The bar runs from the first position seen with this number to the front. */

@@ -5,7 +5,7 @@
 "use strict";
 
 const { is, ok, pause, scenario, within } = require("./visit.js");
-const { addressOf, drawing, reply, scripted, waiting, watch } = require("./scripted.js");
+const { addressOf, drawing, problem, reply, scripted, waiting, watch } = require("./scripted.js");
 
 const COMMITMENT = "a3f1".repeat(16);
 const KEY = "0b7e".repeat(16);
@@ -20,7 +20,7 @@ async function before(page, url, facts) {
     is(facts.asked, 0, "the draw's facts are not asked for by everybody");
     await page.focus("#draw summary");
     await page.keyboard.press("Enter");
-    await within(async () => (await page.textContent("#draw-commitment")) === COMMITMENT, "with the keyboard the fingerprint is shown");
+    await within(async () => (await page.textContent("#draw-commitment")) === COMMITMENT, "with the keyboard the fingerprint is shown, though the first answer is that Redis is away");
     is(await page.getAttribute("#draw-link", "href"), "/queue/draw", "and where it is");
     is(await page.isVisible("#draw-held") || await page.isVisible("#draw-own"), false, "there is no key yet");
     await page.click("#draw summary");
@@ -44,10 +44,14 @@ async function after(page, facts, heard) {
 scenario("draw", async ({ url, open }) => {
     const page = await open();
     const heard = await watch(page, "spoken");
-    const facts = { asked: 0, key: null, entries: null };
+    const facts = { away: true, asked: 0, key: null, entries: null };
     let answer = drawing(60000, { waiting: 45678 });
     await scripted(page, [() => answer]);
     await page.route("**/queue/draw", (route) => {
+        if (facts.away) {
+            facts.away = false;
+            return reply(route, problem(503, "unavailable", {}, { "Retry-After": "1" }));
+        }
         facts.asked += 1;
         return reply(route, [200, { room: "hall", epoch: 1, commitment: COMMITMENT, key: facts.key, entries: facts.entries, opens_in_ms: null }]);
     });

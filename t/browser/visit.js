@@ -151,4 +151,4 @@ const figure = async (page, id) => Number((await page.textContent(`#${id}`)).rep
 /* How wide the page is, in CSS pixels. */
 const width = (page) => page.evaluate(() => document.documentElement.scrollWidth);
 
-module.exports = { figure, have, is, ok, pause, scenario, visitors, width, within };
+module.exports = { figure, have, is, ok, pause, scenario, Visitor, visitors, width, within };
