@@ -135,15 +135,18 @@ $(BUILD)/%.o: %.c Makefile
 
 install: module worker
 	install -d $(DESTDIR)/usr/lib/nginx/modules $(DESTDIR)$(prefix)/sbin $(DESTDIR)$(prefix)/bin \
-	    $(DESTDIR)$(prefix)/share/ticket/web $(DESTDIR)$(prefix)/share/ticket/sql/invariants
+	    $(DESTDIR)$(prefix)/share/ticket/web $(DESTDIR)$(prefix)/share/ticket/sql/invariants \
+	    $(DESTDIR)$(prefix)/share/ticket/prometheus $(DESTDIR)$(prefix)/share/ticket/grafana
 	install -m 644 .build/module/ngx_http_ticket_module.so \
 	    $(DESTDIR)/usr/lib/nginx/modules/.ngx_http_ticket_module.so.new
 	mv -f $(DESTDIR)/usr/lib/nginx/modules/.ngx_http_ticket_module.so.new \
 	    $(DESTDIR)/usr/lib/nginx/modules/ngx_http_ticket_module.so
 	install -m 755 .build/worker/ticket-worker $(DESTDIR)$(prefix)/sbin/ticket-worker
-	install -m 755 scripts/ticketctl $(DESTDIR)$(prefix)/bin/ticketctl
+	install -m 755 scripts/ticketctl scripts/verify-draw $(DESTDIR)$(prefix)/bin
 	install -m 644 web/* $(DESTDIR)$(prefix)/share/ticket/web
 	install -m 644 conf/problems.conf $(DESTDIR)$(prefix)/share/ticket
+	install -m 644 conf/prometheus/*.yml $(DESTDIR)$(prefix)/share/ticket/prometheus
+	install -m 644 conf/grafana/*.json $(DESTDIR)$(prefix)/share/ticket/grafana
 	install -m 644 sql/*.sql $(DESTDIR)$(prefix)/share/ticket/sql
 	install -m 644 sql/invariants/*.sql $(DESTDIR)$(prefix)/share/ticket/sql/invariants
 
