@@ -12,7 +12,7 @@ use Time::HiRes qw(sleep time);
 
 my $redis = Ticket::Redis->new(dir => temp_dir());
 my $nginx = Ticket::Nginx->new(redis => $redis, http => <<'END');
-    ticket_redis unix:%%REDIS%% timeout=500ms;
+    ticket_redis unix:%%REDIS%% timeout=5s;
     ticket_zone  rooms:32m interval=100ms "node=a \"b\"\\c";
     ticket_keys  %%KEYS%%;
     ticket_room  one  { slots 1; session 1h; claim 1s; liveness 1h; }
