@@ -448,18 +448,13 @@ ngx_http_ticket_admin_script(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx)
 
     n = ngx_http_ticket_admin_args(ctx, buf, arg);
 
-    if (n == 0
-        || ngx_http_ticket_script(NGX_HTTP_TICKET_ADMIN, &op->subject,
-                                  ngx_http_ticket_admin_told, op, n, arg)
-           != NGX_OK)
-    {
+    if (n == 0) {
         ngx_http_ticket_drop_op(op);
         return NGX_OK;
     }
 
-    ngx_http_ticket_start_op(op);
-
-    return NGX_AGAIN;
+    return ngx_http_ticket_ask_op(op, NGX_HTTP_TICKET_ADMIN,
+                                  ngx_http_ticket_admin_told, n, arg);
 }
 
 

@@ -211,17 +211,9 @@ ngx_http_ticket_ask(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx,
                                  p, &arg[1]);
     (void) ngx_http_ticket_uint_arg(token->time_ms, p, &arg[2]);
 
-    if (ngx_http_ticket_script(script, &op->subject, handler, op,
-                               script == NGX_HTTP_TICKET_RESUME ? 3 : 2, arg)
-        != NGX_OK)
-    {
-        ngx_http_ticket_drop_op(op);
-        return NGX_OK;
-    }
-
-    ngx_http_ticket_start_op(op);
-
-    return NGX_AGAIN;
+    return ngx_http_ticket_ask_op(op, script, handler,
+                                  script == NGX_HTTP_TICKET_RESUME ? 3 : 2,
+                                  arg);
 }
 
 

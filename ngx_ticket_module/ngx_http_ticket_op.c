@@ -58,6 +58,24 @@ ngx_http_ticket_create_op(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx,
 }
 
 
+ngx_int_t
+ngx_http_ticket_ask_op(ngx_http_ticket_op_t *op,
+    ngx_http_ticket_script_e script, ngx_http_ticket_reply_pt handler,
+    ngx_uint_t n, ngx_str_t *args)
+{
+    if (ngx_http_ticket_script(script, &op->subject, handler, op, n, args)
+        != NGX_OK)
+    {
+        ngx_http_ticket_drop_op(op);
+        return NGX_OK;
+    }
+
+    ngx_http_ticket_start_op(op);
+
+    return NGX_AGAIN;
+}
+
+
 void
 ngx_http_ticket_start_op(ngx_http_ticket_op_t *op)
 {

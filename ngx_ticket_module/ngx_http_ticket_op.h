@@ -28,6 +28,14 @@ struct ngx_http_ticket_op_s {
 ngx_http_ticket_op_t *ngx_http_ticket_create_op(ngx_http_request_t *r,
     ngx_http_ticket_ctx_t *ctx, ngx_http_ticket_done_pt done);
 
+/*
+ * Calls a script for the operation.  NGX_AGAIN: the handler will be called
+ * with it; NGX_OK: it could not be sent, and the operation is gone.
+ */
+ngx_int_t ngx_http_ticket_ask_op(ngx_http_ticket_op_t *op,
+    ngx_http_ticket_script_e script, ngx_http_ticket_reply_pt handler,
+    ngx_uint_t n, ngx_str_t *args);
+
 /* From here on the request gets no answer later than its time-out. */
 void ngx_http_ticket_start_op(ngx_http_ticket_op_t *op);
 

@@ -50,17 +50,8 @@ ngx_http_ticket_why(ngx_http_request_t *r, ngx_http_ticket_ctx_t *ctx,
                                  p, &arg[1]);
     (void) ngx_http_ticket_uint_arg(token->number, p, &arg[2]);
 
-    if (ngx_http_ticket_script(NGX_HTTP_TICKET_WHY, &op->subject,
-                               ngx_http_ticket_why_told, op, 3, arg)
-        != NGX_OK)
-    {
-        ngx_http_ticket_drop_op(op);
-        return NGX_OK;
-    }
-
-    ngx_http_ticket_start_op(op);
-
-    return NGX_AGAIN;
+    return ngx_http_ticket_ask_op(op, NGX_HTTP_TICKET_WHY,
+                                  ngx_http_ticket_why_told, 3, arg);
 }
 
 

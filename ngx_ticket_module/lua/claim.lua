@@ -12,12 +12,8 @@
 --           was given up; "past": the epoch is over; "settling": claim again
 --           in a moment
 
-if not open() then return answer('settling') end
-go_on()
-if misplaced() then
-  save()
-  return answer('settling')
-end
+local refusal = begin()
+if refusal then return refusal end
 
 local epoch, place = tonumber(ARGV[OWN + 1]), tonumber(ARGV[OWN + 2])
 

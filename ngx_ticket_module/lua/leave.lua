@@ -4,12 +4,8 @@
 -- Result    the answer's head, whose word is "left"; "past": the epoch is
 --           over; "settling": ask again in a moment
 
-if not open() then return answer('settling') end
-go_on()
-if misplaced() then
-  save()
-  return answer('settling')
-end
+local refusal = begin()
+if refusal then return refusal end
 
 local epoch, place = tonumber(ARGV[OWN + 1]), tonumber(ARGV[OWN + 2])
 if epoch ~= line.epoch then

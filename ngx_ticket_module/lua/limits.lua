@@ -222,3 +222,14 @@ local function answer(word, ...)
   if not line then return { word, now, 0, 0, 0, 0, ... } end
   return { word, now, line.epoch, line.seq, line.issued, line.called, ... }
 end
+
+-- What each script about one place begins with: returns what to answer where
+-- it cannot go on.
+local function begin()
+  if not open() then return answer('settling') end
+  go_on()
+  if misplaced() then
+    save()
+    return answer('settling')
+  end
+end

@@ -8,12 +8,8 @@
 -- Result    the answer's head, whose word is "valid", with: when the session
 --           ends; "refused"; "settling": nothing can be said yet
 
-if not open() then return answer('settling') end
-go_on()
-if misplaced() then
-  save()
-  return answer('settling')
-end
+local refusal = begin()
+if refusal then return refusal end
 
 local epoch, place, last =
   tonumber(ARGV[OWN + 1]), tonumber(ARGV[OWN + 2]), tonumber(ARGV[OWN + 3])

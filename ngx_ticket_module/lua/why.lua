@@ -5,12 +5,8 @@
 --           ms, of each event, oldest first; "past": the epoch is over;
 --           "settling": nothing can be said yet
 
-if not open() then return answer('settling') end
-go_on()
-if misplaced() then
-  save()
-  return answer('settling')
-end
+local refusal = begin()
+if refusal then return refusal end
 
 local epoch, place, number =
   tonumber(ARGV[OWN + 1]), tonumber(ARGV[OWN + 2]), tonumber(ARGV[OWN + 3])
