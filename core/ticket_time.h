@@ -22,8 +22,9 @@
  * Sets *ms to Unix time in milliseconds and returns 0, or -1 with one line
  * about what is wrong in err.
  *
- * Changes the environment variable TZ and sets it back, so that it may only be
- * called while no other thread runs: nginx reads its configuration so.
+ * With a zone it may change the environment variable TZ and set it back, and
+ * may then only be called while no other thread runs: nginx reads its
+ * configuration so.  Without a zone any thread may call it.
  */
 int ticket_time_parse(const char *text, size_t len, const char *zone,
                       int64_t *ms, char *err, size_t err_len);

@@ -7,6 +7,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib", "$FindBin::Bin/../scripts/lib";
 use Ticket::Test;
 use Crowd::Tally qw(percentile);
+use IO::Handle ();
 use IO::Socket::UNIX;
 use MIME::Base64 ();
 use Ticket::MariaDB;
@@ -109,15 +110,19 @@ subtest 'nobody there' => sub {
 };
 
 # A server that answers every request with the next of these, for ever the last.
+# What it was asked is in the file of that name with ".log".
 sub scripted {
     my (@answers) = @_;
     my $path = temp_dir() . '/scripted' . ++(our $count);
+    open my $log, '>', "$path.log" or die "$path.log: $!\n";
+    $log->autoflush;
     my $listener = IO::Socket::UNIX->new(Local => $path, Listen => 64) or die "listen: $!\n";
     my $pid = fork() // die "fork: $!\n";
     if ($pid == 0) {
         $SIG{TERM} = 'DEFAULT';
         while (my $client = $listener->accept) {
             sysread $client, my $request, 65536;
+            print {$log} "$request\n";
             my ($status, $body, @headers) = @{@answers > 1 ? shift @answers : $answers[0]};
             print {$client} join "\r\n", "HTTP/1.1 $status X", 'Content-Type: application/json', 'Connection: close',
                 'Content-Length: ' . length $body, @headers, '', $body;
@@ -138,6 +143,25 @@ subtest 'a server that changes a number' => sub {
     $stop->();
     is $status, 1, 'exit 1';
     like $out, qr/^numbers changed +1$/m, 'is found out';
+};
+
+subtest 'a hold that has to be asked for again' => sub {
+    my $pass = 'Set-Cookie: ticket-pass-x=' . MIME::Base64::encode_base64url(pack 'CCnNQ>x32', 1, 2, 1, 5, 1);
+    my $list = '{"performance":1,"seats":[{"seat":"A-1","state":"free","version":0},{"seat":"A-2","state":"free","version":0}]}';
+    my $hold = sub { qq({"hold":"h","expires_in_ms":1000,"seats":[{"seat":"$_[0]","version":1}]}) };
+    my ($path, $stop) = scripted(
+        [201, '{"state":"admitted","number":1}', $pass], [200, $list], [503, '{"code":"unavailable"}'],
+        [409, '{"code":"seat_unavailable"}'], [201, $hold->('A-1')], [204, '']);
+    my ($status, $out) = run($crowd, '--url', "unix:$path", qw(--visitors 1 --arrive 0 --stay 0 --timeout 20));
+    $stop->();
+    is $status, 0, 'exit 0' or diag $out;
+    like $out, qr/^seats held +1   1 holds, 1 conflicts$/m, 'is made';
+    my @posts = grep { /^POST \S+holds / } split /(?=^(?:GET|POST|DELETE) )/m, slurp("$path.log");
+    my @asked = map { [/^Idempotency-Key: (\S+)\r$/m, /(A-[12])/] } @posts;
+    is scalar(@asked), 3, 'three times asked for';
+    is_deeply $asked[1], $asked[0], 'after a failure with the same key, for the same seat';
+    isnt $asked[2][0], $asked[1][0], 'another seat, another key';
+    isnt $asked[2][1], $asked[1][1], '... it is another seat';
 };
 
 subtest 'a real stack' => sub {

@@ -7,7 +7,7 @@ use lib 't/lib';
 use Ticket::Test;
 use Ticket::Nginx;
 
-my @DOCS = qw(docs/directives.md docs/admin.md docs/metrics.md README.md);
+my @DOCS = qw(docs/directives.md docs/admin.md docs/halls.md docs/metrics.md README.md);
 
 my $root  = root_dir();
 my $nginx = Ticket::Nginx->new(start => 0, http => '');
@@ -35,10 +35,11 @@ my @NEEDED = (
     [qr/\bticket_room\b/,      'ticket_room concert { slots 1; }'],
     [qr/\bmap \$arg_show\b/,   'map $arg_show $show { default 1; }'],
     [qr/\bupstream (?:shop|site)\b/, "upstream shop { server unix:/shop; }\nupstream site { server unix:/site; }"],
+    [qr/\bupstream ticket_worker\b/, 'upstream ticket_worker { server unix:/worker; }'],
 );
 
-my $IN_HTTP = qr/^(?:ticket_(?:redis|zone|keys|room|identity|bind)|map|geo|limit_req_zone|log_format|access_log|server)\b/;
-my $BEGINS  = qr/^(?:ticket_[a-z_]+ |load_module|log_format|location|server \{|(?:map|geo) \$|limit_req_zone|map ")/;
+my $IN_HTTP = qr/^(?:ticket_(?:redis|zone|keys|room|identity|bind)|map|geo|limit_(?:req|conn)_zone|log_format|access_log|server)\b/;
+my $BEGINS  = qr/^(?:ticket_[a-z_]+ |load_module|log_format|location|server \{|(?:map|geo) \$|limit_(?:req|conn)_zone|map ")/;
 
 sub examples {
     my ($file) = @_;

@@ -5,6 +5,7 @@
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Ticket::Test;
+use Ticket::EventStream;
 use Ticket::Http qw(http);
 use IO::Socket::INET;
 
@@ -72,9 +73,15 @@ subtest 'up' => sub {
     is $join->{json}{state}, 'admitted', 'who is admitted, as nobody waits' or diag $join->{body};
     my $seats = $visitor->request({method => 'GET', path => '/buy/v1/performances/1/seats', jar => $jar});
     is $seats->{status}, 200, '/buy/ is open now';
+    is $visitor->request({method => 'GET', path => "/buy/$_", jar => $jar})->{status}, 404, "but not /buy/$_"
+        for qw(metrics healthz v1/admin/maps v1/%61dmin/maps v1/performances/../admin/maps);
+    my @listeners = map { Ticket::EventStream->open($web, '/buy/v1/performances/1/seats/stream', Cookie => $jar->header) } 1 .. 5;
+    Ticket::EventStream::await(\@listeners, sub { $_->status }, 10);
+    is_deeply [sort map { $_->status } @listeners], [(200) x 4, 429], 'four tabs may listen';
+    $_->close for @listeners;
     is scalar(@{$seats->{json}{seats}}), 1000, 'the hall has 1,000 seats';
     my $hold = $visitor->request({method => 'POST', path => '/buy/v1/performances/1/holds', jar => $jar,
-        body => {seats => ['A-1', 'Y-40']}});
+        headers => {'Idempotency-Key' => '"run"'}, body => {seats => ['A-1', 'Y-40']}});
     is $hold->{status}, 201, 'seats can be held' or diag $hold->{body};
     my $metrics = http($web, 'GET', '/metrics');
     like $metrics->{headers}{'content-type'}, qr{^text/plain}, '/metrics is text';

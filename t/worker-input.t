@@ -17,7 +17,8 @@ my $HOLDS = '/v1/performances/1/holds';
 sub post {
     my ($body, @headers) = @_;
     @headers = ('Content-Type' => 'application/json') if !@headers;
-    return http($worker->target, POST => $HOLDS, [$worker->headers, @headers], $body);
+    return http($worker->target, POST => $HOLDS,
+        [$worker->headers, 'Idempotency-Key' => Ticket::Worker::new_key(), @headers], $body);
 }
 
 # Status and code of a problem; says so when it is none.
@@ -32,7 +33,7 @@ sub said {
 sub raw {
     my ($line, @rest) = @_;
     my $body = pop @rest;
-    my %pass = $worker->headers;
+    my %pass = ($worker->headers, 'Idempotency-Key' => Ticket::Worker::new_key());
     return join "\r\n", $line, 'Host: x', (map { "$_: $pass{$_}" } sort keys %pass), @rest, '', $body;
 }
 
@@ -81,6 +82,28 @@ subtest 'bodies' => sub {
         'half a surrogate'         => '{"seats":["\\ud800"]}',
         'bytes that are no UTF-8'  => qq({"seats":["\xff\xfe"]}),
         'a line feed in the name'  => '{"seats":["A-1\\nX: 1"]}',
+        'eleven places in all'     => '{"seats":["A-1"],"pools":[{"pool":"p","quantity":5}],"best":{"quantity":5}}',
+        'pools is an object'       => '{"pools":{"pool":"p","quantity":1}}',
+        'no pool'                  => '{"pools":[]}',
+        'a pool is a name'         => '{"pools":["p"]}',
+        'a pool without a quantity' => '{"pools":[{"pool":"p"}]}',
+        'a pool without a name'    => '{"pools":[{"quantity":1}]}',
+        'a pool twice'             => '{"pools":[{"pool":"p","quantity":1},{"pool":"p","quantity":1}]}',
+        'a quantity of none'       => '{"pools":[{"pool":"p","quantity":0}]}',
+        'a quantity below zero'    => '{"pools":[{"pool":"p","quantity":-1}]}',
+        'a quantity with a point'  => '{"pools":[{"pool":"p","quantity":1.5}]}',
+        'a quantity that is text'  => '{"pools":[{"pool":"p","quantity":"1"}]}',
+        'a quantity far too large' => '{"pools":[{"pool":"p","quantity":4294967297}]}',
+        'best is a number'         => '{"best":2}',
+        'best without a quantity'  => '{"best":{"together":true}}',
+        'best of none'             => '{"best":{"quantity":0}}',
+        'best of eleven'           => '{"best":{"quantity":11}}',
+        'together is a number'     => '{"best":{"quantity":2,"together":1}}',
+        'tiers is a name'          => '{"best":{"quantity":2,"tiers":"gold"}}',
+        'a tier is a number'       => '{"best":{"quantity":2,"tiers":[1]}}',
+        'a tier in a list'         => '{"best":{"quantity":2,"tiers":[["gold"]]}}',
+        'best twice'               => '{"best":{"quantity":1},"best":{"quantity":1}}',
+        'an unknown member of best' => '{"best":{"quantity":1,"near":"A-1"}}',
         'deep nesting'             => '[' x 8000 . ']' x 8000,
         'deep nesting of seats'    => '{"seats":' . '[' x 8000 . ']' x 8000 . '}',
         'deep objects'             => '{"seats":' x 1500 . '1' . '}' x 1500,
@@ -97,8 +120,7 @@ subtest 'types' => sub {
     is said(post($body, 'Content-Type' => $_)), '415 unsupported_media_type', "type \"$_\""
         for '', 'text/plain', 'application/jsonp', 'application/x-www-form-urlencoded',
             'multipart/form-data; boundary=x', 'text/application/json';
-    is said(http($worker->target, POST => $HOLDS, [$worker->headers], $body)),
-        '415 unsupported_media_type', 'no type';
+    is said(post($body, 'Content-Type' => undef)), '415 unsupported_media_type', 'no type';
 };
 
 subtest 'framing' => sub {
@@ -117,6 +139,8 @@ subtest 'framing' => sub {
         'two types'               => [400, $json, $json, $length, $body],
         'two passes'              => [400, $json, 'X-Ticket-Pass: x', $length, $body],
         'two rooms'               => [400, $json, 'X-Ticket-Room: x', $length, $body],
+        'two keys'                => [400, $json, 'Idempotency-Key: x', $length, $body],
+        'two identities'          => [400, $json, 'X-Ticket-Identity: x', 'X-Ticket-Identity: y', $length, $body],
         'a large length'          => [413, $json, 'Content-Length: 99999999', $body],
     );
     for my $name (sort keys %bad) {
@@ -167,7 +191,7 @@ subtest 'ten thousand random tokens' => sub {
         my $length = $_ % 10 ? 64 : int rand 120;
         my $token = join '', map { $alphabet[rand @alphabet] } 1 .. $length;
         [POST => $HOLDS, {'Content-Type' => 'application/json', 'X-Ticket-Room' => 'hall',
-                          'X-Ticket-Pass' => 'A' . $token}, '{"seats":["A-1"]}']
+                          'X-Ticket-Pass' => 'A' . $token, 'Idempotency-Key' => 'x'}, '{"seats":["A-1"]}']
     } 1 .. 10_000;
     my %said;
     $said{said($_)}++ for @{http_many($worker->target, \@requests, concurrency => 50)};

@@ -25,7 +25,7 @@ subtest 'a thousand clients on one seat' => sub {
                             concurrency => 1000);
     is_deeply statuses($answers), {201 => 1, 409 => 999}, 'one has it, 999 do not, none failed';
     my ($winner) = grep { $_->{status} == 201 } @$answers;
-    is_deeply $db->rows("SELECT seat, state, version, hold_id FROM seat WHERE version > 0"),
+    is_deeply $db->rows("SELECT seat, state, version, hold_id FROM seat_now WHERE version > 0"),
         [['A-1', 'held', 1, $winner->{json}{hold}]], 'the seat was written once, by the winner';
     my @told = grep { $_->{status} == 409 } @$answers;
     is scalar(grep { $_->{json}{code} eq 'seat_unavailable'
@@ -61,7 +61,7 @@ subtest 'pairs and fours that overlap, in opposite orders' => sub {
     ok !$twice,   'no seat was promised twice';
     ok !$partial, 'who has a hold has all of it';
     my %held = map { @$_ } @{$db->rows(
-        "SELECT seat, hold_id FROM seat WHERE state = 'held' AND seat <> 'A-1'")};
+        "SELECT seat, hold_id FROM seat_now WHERE state = 'held' AND seat <> 'A-1'")};
     is_deeply \%held, \%owner, 'the database holds what was promised, no more and no less';
 };
 

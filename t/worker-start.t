@@ -41,6 +41,15 @@ subtest 'configuration' => sub {
     refused "queue = $_\n$good", qr/FILE:1: queue is a number, 1 to 65536/, "queue = $_"
         for '0', '65537', '-1', '1x', 'x', '0x10', '99999999999999999999';
     refused "db_connections = 65\n$good", qr/1 to 64/, 'too many connections';
+    refused "batch = $_\n$good", qr/FILE:1: batch is a number, 1 to 64/, "batch = $_" for 0, 65;
+    refused "batch_connections = $_\n$good", qr/FILE:1: batch_connections is a number, 1 to 16/,
+        "batch_connections = $_" for 0, 17;
+    refused "refresh_s = $_\n$good", qr/FILE:1: refresh_s is a number, 1 to 3600/, "refresh_s = $_" for 0, 3601;
+    refused "listeners = $_\n$good", qr/FILE:1: listeners is a number, 1 to 65536/, "listeners = $_" for 0, 65537;
+    refused "listeners = 100\nconnections = 100\n$good", qr/FILE: listeners = 100 must be less than connections = 100/,
+        'listeners for every connection';
+    refused "connections = 5000\n$good", qr/listeners = 5000 must be less than/, 'or for more, by what is not said';
+    is((check("listeners = 99\nconnections = 100\n$good"))[0], 0, 'one left for others');
     refused "listen_mode = 0888\n$good", qr/FILE:1: listen_mode is an octal mode/, 'a mode';
     refused "log_level = debug\n$good", qr/error, warn or info/, 'a level';
     refused "queue =\n$good", qr/FILE:1: queue has no value/, 'no value';
@@ -122,6 +131,10 @@ subtest 'the database is away at the start' => sub {
     my $early = Ticket::Worker->new(dir => temp_dir(), db => $db, name => 'early',
                                     config => {db_socket => '/nowhere.sock'});
     is http($early->target, GET => '/healthz')->{status}, 503, 'it starts all the same, and says so';
+    my $answer = http($early->target, $early->hold(1, 'A-1'));
+    is "$answer->{status} $answer->{json}{code}", '503 unavailable', 'no hold is made';
+    ok $answer->{headers}{'retry-after'}, '... and it is told when to ask again';
+    is $early->ask(1, GET => '/v1/performances/1/seats')->{status}, 503, 'of seats it knows nothing';
 };
 
 subtest 'SIGHUP' => sub {
@@ -144,49 +157,6 @@ subtest 'SIGHUP' => sub {
     $worker->write_keys($path, "2 $new\n");
     kill 'HUP', $worker->pid;
     eventually { $seats->() == 403 } 5, 'a key that is taken out is good no more';
-};
-
-subtest 'the scripts' => sub {
-    is_deeply [$db->script('migrate')], [0, '', ''], 'migrate has nothing to do any more';
-    $db->do("UPDATE schema_migration SET checksum = REPEAT('0', 64) WHERE version LIKE '002%'");
-    my ($status, undef, $said) = $db->script('migrate');
-    is $status, 1, 'a migration that has changed is refused';
-    like $said, qr/002_holds\.sql has changed since it was applied/, 'by name';
-    $db->do("UPDATE schema_migration SET applied_at = NULL WHERE version LIKE '002%'");
-    like +($db->script('migrate'))[2], qr/002_holds\.sql was begun and not finished/, 'one that was broken off, too';
-
-    is_deeply [$db->script('check-invariants')], [0, '', ''], 'all is well';
-    my $id = 'ab' x 16;
-    my %break = (
-        's1_seat_claimed_once'     => "UPDATE seat SET state = 'held', hold_id = '$id', expires_at = '2030-01-01'",
-        'held_seat_matches_hold'   => "UPDATE seat SET state = 'held', hold_id = '$id', expires_at = '2030-01-01'",
-        'live_row_matches_seat'    => "INSERT INTO hold_seat VALUES ('$id', 1, 'A-1', 1)",
-        'hold_is_whole'            => "INSERT INTO hold_seat VALUES ('$id', 1, 'A-1', NULL)",
-        'hold_in_own_performance'  => "INSERT INTO hold VALUES ('$id', 1, 'other/1-1', 'active', '2030-01-01', '2030-01-01')",
-        's2_seat_in_one_live_hold' => "ALTER TABLE hold_seat DROP KEY hold_seat_once;
-            INSERT INTO hold_seat VALUES ('$id', 1, 'A-1', 1), (REVERSE('$id'), 1, 'A-1', 1)",
-    );
-    for my $name (sort keys %break) {
-        $db->do($break{$name});
-        my ($broken, $rows) = $db->script('check-invariants');
-        is $broken, 1, "$name broken";
-        like $rows, qr/^broken: $name\n.*\bA-1\b|^broken: $name\n.*$id/ms, '... is found, with its row';
-        $db->do("DELETE FROM hold_seat; DELETE FROM hold;
-                 UPDATE seat SET state = 'free', hold_id = NULL, expires_at = NULL");
-    }
-    $db->do('ALTER TABLE hold_seat ADD UNIQUE KEY hold_seat_once (performance_id, seat, live)');
-    ok !eval { $db->do("UPDATE seat SET state = 'held'"); 1 }, 'a held seat without a hold is refused by CHECK';
-    ok !eval { $db->do("UPDATE seat SET hold_id = '$id'"); 1 }, 'so is a hold on a free seat';
-    ok !eval { $db->do("INSERT INTO hold_seat VALUES ('$id', 1, 'A-1', 1), (REVERSE('$id'), 1, 'A-1', 1)"); 1 },
-        'and a second live row by the UNIQUE key';
-
-    is((($db->script('demo-hall'))[0]), 0, 'demo-hall leaves a performance 1 alone');
-    is $db->value('SELECT COUNT(*) FROM seat'), 1, 'as it was';
-    $db->do('DELETE FROM seat; DELETE FROM performance');
-    is +($db->script('demo-hall'))[0], 0, 'and loads an empty database';
-    is_deeply $db->rows("SELECT p.room, COUNT(*), MIN(seat), MAX(s.row_no), MAX(s.pos), SUM(seat = 'Y-40')
-                         FROM performance p JOIN seat s ON s.performance_id = p.id GROUP BY p.room"),
-        [['demo', 1000, 'A-1', 25, 40, 1]], 'with its thousand seats';
 };
 
 done_testing;

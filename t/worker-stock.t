@@ -20,14 +20,15 @@ $db->add_performance(1, 'hall', 300_000, map { "A-$_" } 1 .. 60);
 $db->add_performance(2, 'hall', 300_000, map { "B-$_" } 1 .. 10);
 $db->add_performance(3, 'hall:20261201', 300_000, 'C-1', 'C-2');
 $db->add_performance(4, 'gone', 300_000, 'D-1');
-$db->do("UPDATE seat SET state = 'sold' WHERE seat IN ('A-59', 'D-1');
-         UPDATE seat SET state = 'blocked' WHERE seat = 'A-60'");
+$db->set_seat(1, 'A-59', 'sold');
+$db->set_seat(1, 'A-60', 'blocked');
+$db->set_seat(4, 'D-1', 'sold');
 our $redis = Ticket::Redis->new(dir => temp_dir());
 my $worker = worker('worker');
 
 sub worker {
     my ($name, %section) = @_;
-    return Ticket::Worker->new(dir => temp_dir(), db => $db, name => $name,
+    return Ticket::Worker->new(dir => temp_dir(), db => $db, name => $name, config => {refresh_s => 1},
         redis => {recount_s => 3600, exists $section{host} ? () : (socket => $redis->socket), %section});
 }
 
@@ -51,7 +52,15 @@ sub becomes {
 # A hold that succeeds: its path.
 sub held {
     my ($by, $number, @seats) = @_;
-    my $answer = http($by->target, $by->hold($number, @seats));
+    return held_of($by, $number, 1, @seats);
+}
+
+# The same of another performance, and with the headers of another room.
+sub held_of {
+    my ($by, $number, $performance, @seats) = @_;
+    my @room = $performance == 3 ? (room => 'hall:20261201') : ();
+    my $answer = http($by->target, POST => "/v1/performances/$performance/holds",
+        {$by->headers(number => $number, @room), 'Idempotency-Key' => Ticket::Worker::new_key()}, {seats => \@seats});
     is $answer->{status}, 201, "@seats held" or diag $answer->{body};
     return $answer->{headers}{location};
 }
@@ -68,10 +77,8 @@ subtest 'the number follows' => sub {
     is $worker->ask(1, DELETE => $hold)->{status}, 204, 'released';
     becomes 68, 'and they are back';
     is $redis->cmd(TTL => 'ticket:{hall}:stock'), -1, 'the key stays';
-    my $answer = http($worker->target, POST => '/v1/performances/3/holds',
-        {$worker->headers(room => 'hall:20261201')}, {seats => ['C-1', 'C-2']});
-    is $answer->{status}, 201, 'the last seats of the other';
-    becomes 0, 'sold out', 'hall:20261201';
+    held_of($worker, 1, 3, 'C-1', 'C-2');
+    becomes 0, 'the other is sold out', 'hall:20261201';
     is stock(), 68, 'which is nothing to this one';
     cmp_ok $worker->metric('stock_published_total'), '>=', 6, 'it is counted';
     is $worker->metric('stock_failures_total'), 0, 'nothing failed';
@@ -79,31 +86,41 @@ subtest 'the number follows' => sub {
 };
 
 subtest 'a hold that runs out' => sub {
-    $db->do('UPDATE performance SET hold_ttl_ms = 1000 WHERE id = 2');
+    live_for($worker, 1000);
     held($worker, 1, 'A-1');
-    my $answer = http($worker->target, POST => '/v1/performances/2/holds', {$worker->headers},
-        {seats => ['B-1', 'B-2']});
-    is $answer->{status}, 201, 'two seats for a second, one for longer';
-    becomes 65, 'are gone';
+    held_of($worker, 1, 2, 'B-1', 'B-2');
+    becomes 65, 'two seats for a second, one for longer: are gone';
     becomes 67, 'and two are back without a request';
-    $db->do("UPDATE performance SET hold_ttl_ms = 300000 WHERE id = 2");
+    live_for($worker, 300_000);
 };
+
+# Changes how long holds of performance 2 live.
+sub live_for {
+    my ($by, $ms) = @_;
+    $db->do("UPDATE performance SET hold_ttl_ms = $ms WHERE id = 2");
+    eventually { $by->ask(1, GET => '/v1/performances/2')->{json}{hold_ttl_ms} == $ms } 10, 'the worker hears of it';
+    return;
+}
 
 # A Redis that passes on what it likes and when it likes: the test itself.
 my $between = temp_dir() . '/between.sock';
 my $server = IO::Socket::UNIX->new(Local => $between, Listen => 8) or die "$between: $!\n";
+my $clients = IO::Select->new($server);
 my $client;
 
-# The worker's next command, connecting it if need be; after a while of
-# silence an empty one.
+# The worker's next SET, connecting whoever comes; after a while of silence an
+# empty one.  Who wants something else, of the streams, is hung up on.
 sub next_command {
-    while (1) {
-        IO::Select->new($client // $server)->can_read(10) or return [];
-        if (!$client) { $client = $server->accept; next }
-        my $command = eval { Ticket::Redis::_decode($client) };
-        return $command if $command;
-        undef $client;
+    my $until = time + 10;
+    while (my ($fh) = $clients->can_read($until > time ? $until - time : 0)) {
+        if ($fh == $server) { $clients->add($server->accept); next }
+        my $command = eval { Ticket::Redis::_decode($fh) };
+        if ($command && $command->[0] eq 'SET') { $client = $fh; return $command }
+        undef $client if $client && $client == $fh;
+        $clients->remove($fh);
+        close $fh;
     }
+    return [];
 }
 
 sub pass_on {
@@ -166,7 +183,9 @@ subtest 'two workers under load' => sub {
         my @pids = map { changes($workers[$_], [@made[grep { $_ % 3 } 0 .. $#made]]) } 0, 1;
         waitpid $_, 0 for @pids;
         becomes seats_left(), "round $round: the right number in the end";
-        free_all();
+        http_many($worker->target, [map { $worker->request($_->[0], DELETE => $_->[1]) } @made]);
+        eventually { !grep { $_->{seat} =~ /^A-(?:2[6-9]|3[0-9]|40)$/ && $_->{state} ne 'free' } map {
+            @{$_->ask(1, GET => '/v1/performances/1/seats')->{json}{seats}} } @workers } 10, 'both hear what is free';
     }
     my $sets = $redis->commandstats->{set};
     cmp_ok $sets, '<=', 2 * (10 * (time - $began) + 2), 'no worker tells more often than ten times a second';
@@ -180,28 +199,23 @@ sub changes {
     my $pid = fork() // die "fork: $!\n";
     return $pid if $pid;
     for my $again (1 .. 5) {
-        my $made = http_many($by->target, [map { $by->hold(2000 + $_, "B-$_") } 1 .. 10], concurrency => 10);
+        my $made = http_many($by->target, [map {
+            $by->request(2000 + $_, POST => '/v1/performances/2/holds', {seats => ["B-$_"]}) } 1 .. 10], concurrency => 10);
         my @mine = map { [2000 + $_, $made->[$_ - 1]{headers}{location} // "/v1/holds/" . '0' x 32] } 1 .. 10;
         http_many($by->target, [map { $by->request($_->[0], DELETE => $_->[1]) } @$holds, @mine], concurrency => 10);
     }
     POSIX::_exit(0);
 }
 
-# Frees all seats as by hand.
-sub free_all {
-    $db->do("UPDATE hold SET state = 'released'; UPDATE hold_seat SET live = NULL;
-             UPDATE seat SET state = 'free', hold_id = NULL, expires_at = NULL WHERE state = 'held'");
-    return;
-}
-
 subtest 'Redis goes away and comes back' => sub {
-    my $before = said($worker, qr/"error".*redis: /);
+    my $lost = qr/"error".*redis: .*the stock is not published/;
+    my $before = said($worker, $lost);
     $redis->kill9;
-    eventually { said($worker, qr/"error".*redis: /) > $before } 10, 'the worker says so';
+    eventually { said($worker, $lost) > $before } 10, 'the worker says so';
     my $failures = $worker->metric('stock_failures_total');
     held($worker, $_, 'A-' . (40 + $_)) for 1 .. 5;
     eventually { $worker->metric('stock_failures_total') > $failures + 2 } 20, 'it tries again and again';
-    is said($worker, qr/"error".*redis: /), $before + 1, 'but says so once';
+    is said($worker, $lost), $before + 1, 'but says so once';
     $redis->restart(empty => 1);
     becomes seats_left(), 'all is told anew, without any request';
     becomes seats_left('hall:20261201'), 'of every room instance', 'hall:20261201';
@@ -228,7 +242,7 @@ subtest 'regular counts' => sub {
     $worker->stop;
     my $regular = worker('regular', recount_s => 1);
     becomes seats_left(), 'as it is';
-    $db->do("UPDATE seat SET state = 'blocked' WHERE seat = 'A-58'");
+    $db->set_seat(1, 'A-58', 'blocked');
     becomes seats_left(), 'seats that are changed by hand';
     $redis->cmd(DEL => 'ticket:{hall}:stock');
     becomes seats_left(), 'a number that was lost';
@@ -295,8 +309,8 @@ subtest 'the database goes away and comes back' => sub {
     eventually { $patient->metric('stock_failures_total') > $failures + 1 } 20, 'it cannot count';
     is stock(), $told, 'what was told stays';
     $db->start;
-    $db->do("UPDATE seat SET state = 'sold' WHERE performance_id = 3");
-    becomes 0, 'and then it counts again', 'hall:20261201';
+    $db->set_seat(2, 'B-10', 'sold');
+    becomes $told - 1, 'and then it counts again';
 };
 
 done_testing;

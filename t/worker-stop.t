@@ -8,7 +8,7 @@ use Ticket::Test;
 use IO::Socket::UNIX;
 use POSIX ();
 use Storable ();
-use Ticket::Http;
+use Ticket::Http qw(http_many);
 use Ticket::MariaDB;
 use Ticket::Worker;
 use Time::HiRes qw(sleep time);
@@ -16,9 +16,9 @@ use Time::HiRes qw(sleep time);
 my $PER_CROWD = 20_000;
 
 my $db = Ticket::MariaDB->new(dir => temp_dir(), private => 1);
-$db->add_performance(1, 'hall', 3_600_000, 'A-1');
-$db->do("INSERT INTO seat (performance_id, seat, row_no, pos)
-         SELECT 1, CONCAT('S-', seq), 1 + seq DIV 100, seq MOD 100 FROM seq_1_to_" . 3 * $PER_CROWD);
+$db->add_performance(1, 'hall', 3_600_000, map { "S-$_" } 1 .. 3 * $PER_CROWD);
+$db->add_hall(id => 2, room => 'hall', sections => [{name => 'B', rows => 1, seats_per_row => 2}],
+              pools => [{name => 'floor', capacity => 10}]);
 my $worker = Ticket::Worker->new(dir => temp_dir(), db => $db);
 my $next_seat = 1;
 
@@ -36,9 +36,10 @@ sub crowd {
         while (!-e $stop && $seat < $next_seat) {
             my @round = grep { $_ < $next_seat } $seat .. $seat + 63;
             $seat += 64;
-            my $got = $client->many([map { $worker->hold($_, "S-$_") } @round], concurrency => 32);
+            my @requests = map { $worker->hold($_, "S-$_") } @round;
+            my $got = $client->many(\@requests, concurrency => 32);
             push @answers, map { { seat => "S-$round[$_]", number => $round[$_],
-                                   status => $got->[$_]{status}, error => $got->[$_]{error},
+                                   key => $requests[$_][2][-1], status => $got->[$_]{status}, error => $got->[$_]{error},
                                    hold => $got->[$_]{json}{hold}, code => $got->[$_]{json}{code},
                                    retry => $got->[$_]{headers}{'retry-after'} } } 0 .. $#round;
             sleep 0.05 if grep { $_->{status} != 201 } @$got;
@@ -53,12 +54,22 @@ sub crowd {
     };
 }
 
+# What comes of it when all of them ask again, with the keys they had: seat to
+# status and hold.
+sub asked_again {
+    my ($answers) = @_;
+    my $again = http_many($worker->target, [map {
+        $worker->request($_->{number}, POST => '/v1/performances/1/holds', {seats => [$_->{seat}]}, $_->{key});
+    } @$answers], concurrency => 32);
+    return {map { $answers->[$_]{seat} => "$again->[$_]{status} " . ($again->[$_]{json}{hold} // '') } 0 .. $#$answers};
+}
+
 # The holds the database has for the seats of the answers, as seat to id.
 sub held {
     my ($answers) = @_;
     my %asked = map { $_->{seat} => 1 } @$answers;
     return {map { @$_ } grep { $asked{$_->[0]} }
-            @{$db->rows("SELECT seat, hold_id FROM seat WHERE state = 'held'")}};
+            @{$db->rows("SELECT seat, hold_id FROM seat_now WHERE performance_id = 1 AND state = 'held'")}};
 }
 
 sub told { return {map { $_->{seat} => $_->{hold} } grep { $_->{status} == 201 } @{$_[0]}} }
@@ -130,6 +141,11 @@ subtest 'kill -9 of the worker' => sub {
     my ($one) = grep { $_->{status} == 201 } @$answers;
     is $worker->ask($one->{number}, GET => "/v1/holds/$one->{hold}")->{status}, 200,
         'and its owner has it still';
+    my $again = asked_again($answers);
+    $held = held($answers);
+    is_deeply $again, {map { $_->{seat} => "201 $held->{$_->{seat}}" } @$answers},
+        'who asks again with the same key has a hold, told before or not';
+    is_deeply [grep { $held->{$_} ne $told->{$_} } keys %$told], [], 'those who were told the same';
 };
 
 subtest 'kill -9 of the database' => sub {
@@ -140,7 +156,9 @@ subtest 'kill -9 of the database' => sub {
     my $health = $worker->ask(1, GET => '/healthz');
     is $health->{status}, 503, 'the worker says that it is away';
     ok $health->{headers}{'retry-after'}, 'and when to ask again';
-    is $worker->ask(1, GET => '/v1/performances/1/seats')->{status}, 503, 'no list then';
+    is $worker->ask(1, GET => '/v1/performances/1/seats')->{status}, 200, 'the list is told as it was last known';
+    is $worker->ask(1, GET => '/v1/performances/2/seats')->{status}, 503, 'unless nothing is known';
+    is $worker->ask(1, GET => '/v1/performances/1/holds')->{status}, 503, 'nobody\'s holds';
     is $worker->ask(1, GET => '/v1/holds/' . '0' x 32)->{status}, 503, 'no hold, and no 404 either';
     is $worker->ask(1, DELETE => '/v1/holds/' . '0' x 32)->{status}, 503, 'no release';
     sleep 3.5;    # longer than a COMMIT without an answer is looked for
@@ -157,6 +175,11 @@ subtest 'kill -9 of the database' => sub {
         'every hold that was acknowledged is there';
     my $after = held_after($told, $answers);
     ok $after, 'and holds were made again afterwards';
+    my $again = asked_again($answers);
+    $held = held($answers);
+    is_deeply $again, {map { $_->{seat} => "201 $held->{$_->{seat}}" } @$answers},
+        'who asks again with the same key has a hold, whatever the first answer was';
+    is_deeply [grep { $held->{$_} ne $told->{$_} } keys %$told], [], 'those who were told the same';
 };
 
 # Whether the crowd held seats after its last 503.
@@ -165,6 +188,51 @@ sub held_after {
     my ($last) = grep { $answers->[$_]{status} == 503 } reverse 0 .. $#$answers;
     return scalar grep { $told->{$_->{seat}} } @{$answers}[$last + 1 .. $#$answers];
 }
+
+# A hold of performance 2, and how it is released.
+sub pair {
+    my ($number) = @_;
+    return $worker->ask($number, POST => '/v1/performances/2/holds',
+        {seats => ['B-1-1', 'B-1-2'], pools => [{pool => 'floor', quantity => 2}]});
+}
+
+sub said { my ($pattern) = @_; return scalar grep { $_ =~ $pattern } split /\n/, slurp($worker->{log}) }
+
+subtest 'a database that may only be read' => sub {
+    my $made = pair(1);
+    is $made->{status}, 201, 'a hold before';
+    $db->do('SET GLOBAL read_only = 1');
+    my $before = said(qr/read-only/);
+    my $answers = http_many($worker->target, [map { $worker->request($_, POST => '/v1/performances/2/holds',
+        {pools => [{pool => 'floor', quantity => 1}]}) } 1 .. 50], concurrency => 50);
+    is_deeply [grep { $_->{status} != 503 || !$_->{headers}{'retry-after'} } @$answers], [], 'holds: 503, with Retry-After';
+    cmp_ok said(qr/read-only/) - $before, '<', 50, 'which is not told again and again';
+    is $worker->ask(1, GET => $made->{headers}{location})->{status}, 200, 'what was held can be read';
+    is $worker->ask(1, DELETE => $made->{headers}{location})->{status}, 503, 'but not be released';
+    is $worker->ask(1, GET => '/v1/performances/2/seats')->{status}, 200, 'the list is there';
+    $db->do('SET GLOBAL read_only = 0');
+    eventually { $worker->ask(1, DELETE => $made->{headers}{location})->{status} == 204 } 5, 'released, when it may be written to again';
+    $made = pair(2);
+    is $made->{status}, 201, 'and held' or diag $made->{body};
+    is $worker->ask(2, DELETE => $made->{headers}{location})->{status}, 204, 'and released';
+};
+
+subtest 'a database without connections to spare' => sub {
+    my $limit = $db->value('SELECT @@max_connections');
+    my @taken = map { [$db->session] } 1 .. 12;
+    $_->[0]->('SELECT 1') for @taken;
+    $worker->stop;
+    $db->do('SET GLOBAL max_connections = 10');
+    $worker->start;
+    my $answers = http_many($worker->target, [map { $worker->request($_, POST => '/v1/performances/2/holds',
+        {pools => [{pool => 'floor', quantity => 1}]}) } 1 .. 20], concurrency => 20);
+    is_deeply [grep { $_->{status} != 503 || !$_->{headers}{'retry-after'} } @$answers], [], 'holds: 503, with Retry-After';
+    is $worker->ask(1, GET => '/healthz')->{status}, 503, 'it says that the database is away';
+    $_->[1]->() for @taken;
+    eventually { $worker->ask(1, GET => '/healthz')->{status} == 200 } 5, 'when some are free it comes back';
+    eventually { pair(3)->{status} == 201 } 5, 'and holds are made';
+    $db->do("SET GLOBAL max_connections = $limit");
+};
 
 is $db->broken, '', 'the invariants hold';
 

@@ -19,9 +19,12 @@ export const byId = (id) => document.getElementById(id);
 
 export const number = (n) => n.toLocaleString(language);
 
+const known = new Map();
+
 /* The page's text of that name, with {name} replaced from values. */
 export function text(name, values = {}) {
-    const found = texts.querySelector(`[data-text="${name}"]`).textContent;
+    if (!known.has(name)) known.set(name, texts.querySelector(`[data-text="${name}"]`).textContent);
+    const found = known.get(name);
     return found.replace(/\{(\w+)\}/g, (whole, key) => {
         const value = values[key];
         return typeof value === "number" ? number(value) : value;
@@ -35,11 +38,11 @@ export function show(element, words) {
 }
 
 /*
- * One request, with further headers if given.  Always resolves: status is 0 when
- * no answer came in time, data is null when the answer was not JSON, retryAfter
- * is in milliseconds.
+ * One request, with further headers if given; cache as fetch has it.  Always
+ * resolves: status is 0 when no answer came in time, data is null when the answer
+ * was not JSON, retryAfter is in milliseconds.
  */
-export async function ask(method, url, body, headers = {}) {
+export async function ask(method, url, body, headers = {}, cache = "no-store") {
     const abort = new AbortController();
     const timer = setTimeout(() => abort.abort(), ANSWER_WITHIN_MS);
     try {
@@ -49,15 +52,15 @@ export async function ask(method, url, body, headers = {}) {
             headers: body === undefined
                 ? { Accept: "application/json", ...headers }
                 : { Accept: "application/json", "Content-Type": "application/json", ...headers },
-            cache: "no-store",
+            cache,
             credentials: "same-origin",
             redirect: "error",
             signal: abort.signal,
         });
         const retryAfter = (Number(response.headers.get("Retry-After")) || 0) * 1000;
-        return { status: response.status, retryAfter, data: await json(response) };
+        return { status: response.status, retryAfter, data: await json(response), headers: response.headers };
     } catch {
-        return { status: 0, retryAfter: 0, data: null };
+        return { status: 0, retryAfter: 0, data: null, headers: new Headers() };
     } finally {
         clearTimeout(timer);
     }

@@ -1,311 +1,378 @@
 /*
- * The seat page: draws the hall, lets the visitor choose seats and hold them.
- * The worker alone decides who gets a seat; what is drawn here is only what was
- * last heard.  A hold outlives a reload: its id is kept for the tab.
+ * The seat page: wires the hall, the feed, the holds and the offers to each
+ * other, and says in words what happened.  The worker alone decides who gets a
+ * place; what is drawn here is only what was last heard.
  */
 
-import { ask, backoff, byId, confirmed, page, recall, remember, show, text } from "./page.js";
+import { duration } from "./countdown.js";
+import { Feed } from "./feed.js";
+import { Hall } from "./hall.js";
+import { extendHold, listHolds, makeHold, releaseHold } from "./holds.js";
+import { Finder, Pools, Sale } from "./offer.js";
+import { Overview } from "./overview.js";
+import { ask, backoff, byId, confirmed, page, show, text } from "./page.js";
+import { plan } from "./plan.js";
+import { Tray } from "./tray.js";
 
-const REFRESH_MS = 15000;
 const RELOAD_AFTER_MS = 4000;
-const LAST_MINUTE_MS = 60000;
+const SALE_AGAIN_MS = 60000;
+const AT_ONCE = 10;          /* places in one hold: the worker's limit */
+const PITCH = matchMedia("(pointer: coarse)").matches ? 34 : 27;
+const STATES = ["free", "held", "sold", "blocked"];
 
-const MOST = Number(page.most);
-const SEATS_URL = `${page.api}/v1/performances/${page.performance}/seats`;
-const HOLDS_URL = `${page.api}/v1/performances/${page.performance}/holds`;
-const HOLD_KEY = `ticket-hold:${page.api}:${page.performance}`;
-const MARKS = { free: "", chosen: "✓", mine: "★", held: "–", sold: "×", blocked: "" };
+const SHOW_URL = `${page.api}/v1/performances/${page.performance}`;
 
-const hall = {
-    seats: new Map(),    /* name → {name, state, button} */
-    rows: [],            /* [[seat, …], …], for the arrow keys */
-    chosen: new Set(),
-    hold: null,          /* {id, seats, endsAt} */
-    failures: 0,
-    retryAfter: 0,
-    countdown: 0,        /* the timer of the hold's countdown */
+const at = {
+    seats: [],               /* of the plan, by number */
+    numbers: new Map(),      /* name → number */
+    states: new Uint8Array(0),
+    chosen: new Set(),       /* numbers */
+    mine: new Set(),
+    holds: [],
+    changes: 0,              /* of the holds */
+    most: Number(page.most), /* places for one visitor */
+    busy: false,             /* a wish is under way */
     over: false,
-    warned: false,       /* the last minute was announced */
 };
 
-const holdUrl = (id) => `${page.api}/v1/holds/${encodeURIComponent(id)}`;
+let hall, overview, feed, finder, pools, soon;
 
-/* Drawing */
+const tray = new Tray({ extend, release, lastMinute: (hold) => tell(text("last-minute", { what: words(hold) }), true), over: expire });
+const sale = new Sale(showChoice);
 
-function place(name) {
-    const cut = name.lastIndexOf("-");
-    return { row: name.slice(0, cut), seat: name.slice(cut + 1) };
-}
+/* Words */
 
-const inOrder = (a, b) => a.length - b.length || (a < b ? -1 : a > b ? 1 : 0);
-
-function build(seats) {
-    const rows = new Map();
-    for (const { seat } of seats) {
-        const { row } = place(seat);
-        if (!rows.has(row)) rows.set(row, []);
-        rows.get(row).push(seat);
-    }
-    for (const row of [...rows.keys()].sort(inOrder)) byId("map").append(buildRow(row, rows.get(row).sort(inOrder)));
-    hall.rows[0][0].button.tabIndex = 0;
-    byId("hall").hidden = byId("legend").hidden = false;
-    byId("hall").scrollLeft = (byId("hall").scrollWidth - byId("hall").clientWidth) / 2;
-}
-
-function buildRow(row, names) {
-    const line = document.createElement("div");
-    line.className = "row";
-    line.setAttribute("role", "group");
-    line.setAttribute("aria-label", text("row", { row }));
-    const label = document.createElement("span");
-    label.setAttribute("aria-hidden", "true");
-    label.textContent = row;
-    const seats = names.map((name, column) => buildSeat(name, hall.rows.length, column));
-    hall.rows.push(seats);
-    line.append(label, ...seats.map((seat) => seat.button));
-    return line;
-}
-
-function buildSeat(name, row, column) {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.className = "seat";
-    button.tabIndex = -1;
-    button.dataset.seat = name;
-    button.dataset.row = row;
-    button.dataset.column = column;
-    const seat = { name, state: "", button };
-    hall.seats.set(name, seat);
-    return seat;
-}
-
-function paint(seat) {
-    const state = seat.state === "free" && hall.chosen.has(seat.name) ? "chosen" : seat.state;
-    const { button } = seat;
-    if (button.dataset.state === state) return;
-    button.dataset.state = state;
-    button.textContent = MARKS[state] || (state === "free" ? place(seat.name).seat : "");
-    button.setAttribute("aria-label", text("seat", { seat: seat.name, state: text(`state-${state}`) }));
-    button.setAttribute("aria-pressed", String(state === "chosen" || state === "mine"));
-    button.setAttribute("aria-disabled", String(state !== "free" && state !== "chosen"));
-}
-
-function draw(seats) {
-    if (hall.rows.length === 0) build(seats);
-    const lost = [];
-    for (const { seat: name, state, mine } of seats) {
-        const seat = hall.seats.get(name);
-        if (!seat) continue;
-        seat.state = mine ? "mine" : state;
-        if (state !== "free" && hall.chosen.delete(name) && !mine) lost.push(name);
-        paint(seat);
-    }
-    if (lost.length > 0) tell(text("taken", { seats: lost.join(", ") }), true);
-    showTray();
-}
-
-function tell(words, warn = false) {
+function tell(message, warn = false) {
     byId("message").classList.toggle("calm", !warn);
-    show(byId("message"), words);
+    show(byId("message"), message);
 }
 
-function showTray() {
-    const { hold, chosen } = hall;
-    const count = chosen.size;
-    byId("choice").hidden = hold !== null || hall.over;
-    byId("held").hidden = hold === null || hall.over;
-    byId("hold").disabled = count === 0;
-    byId("chosen").textContent = count === 0 ? text("choose", { most: MOST }) : [...chosen].sort(inOrder).join(", ");
-    if (hold) byId("held-seats").textContent = hold.seats.join(", ");
+const retrying = () => tell(text("retrying"), true);
+
+const listed = (numbers) => [...numbers].sort((a, b) => a - b).map((no) => at.seats[no].name).join(", ");
+
+/* What is held: "A-3, B-1, 2 × floor". */
+const words = ({ seats, pools: standing }) =>
+    [...seats, ...standing.map(({ pool, quantity }) => text("places", { pool, quantity }))].join(", ");
+
+/* Seats */
+
+function stateOf(no) {
+    if (at.mine.has(no)) return "mine";
+    return at.states[no] === 0 && at.chosen.has(no) ? "chosen" : STATES[at.states[no]];
 }
 
-/* Choosing */
+function paint(no) {
+    hall?.paint(no);
+    overview?.changed();
+}
+
+/* New states, [[number, state], …]; says which of the chosen seats are gone. */
+function setStates(changes) {
+    const lost = [];
+    for (const [no, state] of changes) {
+        if (no >= at.states.length) continue;
+        at.states[no] = state;
+        if (state !== 0 && !at.busy && at.chosen.delete(no) && !at.mine.has(no)) lost.push(no);
+        paint(no);
+    }
+    if (lost.length === 0) return;
+    tell(text("taken", { seats: listed(lost) }), true);
+    showChoice();
+}
+
+function whole(states, left) {
+    setStates([...states.keys()].filter((no) => states[no] !== at.states[no] || at.chosen.has(no)).map((no) => [no, states[no]]));
+    left.forEach((n, no) => pools.set(no, n));
+}
+
+function part(changes, left) {
+    setStates(changes);
+    for (const [no, n] of left) pools.set(no, n);
+}
+
+const held = () => at.holds.reduce((sum, hold) => sum + hold.seats.length + hold.pools.reduce((n, { quantity }) => n + quantity, 0), 0);
+
+const mayHave = () => Math.max(0, Math.min(at.most - held(), AT_ONCE));
 
 function toggle(seat) {
-    if (hall.hold) return tell(text("release-first"));
-    if (seat.state !== "free") return tell(text("seat", { seat: seat.name, state: text(`state-${seat.state}`) }));
-    if (!hall.chosen.delete(seat.name)) {
-        if (hall.chosen.size >= MOST) return tell(text("most", { most: MOST }));
-        hall.chosen.add(seat.name);
-    }
+    if (at.over || at.busy) return;
+    const state = stateOf(seat.no);
+    if (state !== "free" && state !== "chosen") return tell(hall.words(seat));
+    if (state === "free" && at.chosen.size >= mayHave()) return tell(text("most", { most: at.most }));
+    if (!at.chosen.delete(seat.no)) at.chosen.add(seat.no);
     tell("");
-    paint(seat);
-    showTray();
+    paint(seat.no);
+    showChoice();
 }
 
-function seatOf(event) {
-    const button = event.target.closest(".seat");
-    return button ? hall.seats.get(button.dataset.seat) : undefined;
+/* What is chosen, and what may be asked for now. */
+function showChoice() {
+    const idle = !at.busy && sale.open && !at.over;
+    const more = mayHave();
+    byId("chosen").textContent = at.chosen.size > 0 ? listed(at.chosen) : more > 0 ? text("choose", { most: more }) : text("most", { most: at.most });
+    byId("hold").disabled = !idle || at.chosen.size === 0;
+    byId("seek").disabled = !idle || more === 0;
+    byId("choice").hidden = at.over;
+    for (const button of byId("pools").querySelectorAll("button")) button.disabled = !idle || more === 0 || button.form.dataset.most < 1;
 }
 
-function onClick(event) {
-    const seat = seatOf(event);
-    if (!seat || hall.over) return;
-    focusOn(seat, false);
-    toggle(seat);
+/* Holds */
+
+function setHolds(holds) {
+    const before = at.mine;
+    at.holds = holds;
+    at.changes += 1;
+    at.mine = new Set(holds.flatMap(({ seats }) => seats.map((name) => at.numbers.get(name))));
+    for (const no of new Set([...before, ...at.mine])) {
+        at.chosen.delete(no);
+        paint(no);
+    }
+    tray.show(holds, words);
+    finder?.limit(mayHave());
+    pools?.limit(mayHave());
+    showChoice();
 }
 
-/* One tab stop for the hall; arrows, Home and End move inside it. */
-function onKey(event) {
-    const seat = seatOf(event);
-    const move = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0], Home: [0, -Infinity], End: [0, Infinity] }[event.key];
-    if (!seat || !move) return;
-    event.preventDefault();
-    const row = hall.rows[within(Number(seat.button.dataset.row) + move[0], hall.rows.length)];
-    focusOn(row[within(Number(seat.button.dataset.column) + move[1], row.length)], true);
+/* Asks what one holds until that is known.  An answer that a change has overtaken may be of before. */
+async function recallHolds(failures = 1) {
+    const { changes } = at;
+    const answer = await listHolds();
+    if (at.over || sessionOver(answer)) return;
+    if (answer.holds && changes !== at.changes) recallHolds();
+    else if (answer.holds) setHolds(answer.holds);
+    else setTimeout(recallHolds, backoff(failures, answer.retryAfter), failures + 1);
 }
 
-const within = (n, length) => Math.min(Math.max(n, 0), length - 1);
-
-function focusOn(seat, move) {
-    const before = byId("map").querySelector('[tabindex="0"]');
-    if (before) before.tabIndex = -1;
-    seat.button.tabIndex = 0;
-    if (move) seat.button.focus();
+/* Makes a hold of what is wished for; one at a time. */
+async function want(wish) {
+    if (at.busy || at.over) return;
+    at.busy = true;
+    finder.hideOffers();
+    showChoice();
+    tell(text("holding"));
+    const answer = await makeHold(wish, retrying);
+    at.busy = false;
+    if (at.over || sessionOver(answer)) return;
+    if (answer.hold) won(answer.hold, wish);
+    else refused(answer, wish);
+    showChoice();
 }
 
-/* Talking to the worker */
+function won(hold, wish) {
+    at.chosen.clear();
+    setHolds([...at.holds.filter(({ id }) => id !== hold.id), hold]);
+    tell(wish.best ? text("found", { what: words(hold) }) : text("held", { what: words(hold) }));
+    if (wish.best && hold.seats.length > 0) hall.reveal(at.numbers.get(hold.seats[0]));
+    tray.focus(hold.id);
+}
+
+/* Says what to do about it.  What the page has missed is fetched. */
+function refused(answer, wish) {
+    const { data, status } = answer;
+    const code = data?.code;
+    if (code === "seat_unavailable") return conflict(data.conflicts ?? []);
+    feed.look();
+    if (code === "pool_unavailable") {
+        pools.setByName(data.pool, data.left);
+        return tell(data.left > 0 ? text("pool-left", { pool: data.pool, left: data.left }) : text("pool-none", { pool: data.pool }), true);
+    }
+    if (code === "no_block") return noBlock(wish.best);
+    if (code === "limit_exceeded") {
+        recallHolds();
+        return tell(text("limit", { most: at.most }), true);
+    }
+    if (code === "not_on_sale") {
+        readShow();
+        return tell(text("not-on-sale"), true);
+    }
+    recallHolds();
+    if (answer.open) return tell(text("hold-open"), true);
+    return tell(status === 404 || status === 410 ? text("hold-over") : text("hold-failed"), true);
+}
+
+function noBlock(best) {
+    const { quantity } = best;
+    finder.offer(best);
+    if (quantity === 1) return tell(text("no-seat"), true);
+    return tell(best.together ? text("no-block", { quantity }) : text("no-seats", { quantity }), true);
+}
+
+function conflict(conflicts) {
+    const gone = conflicts.map(({ seat }) => at.numbers.get(seat)).filter((no) => no !== undefined);
+    for (const no of gone) at.chosen.delete(no);
+    setStates(conflicts.filter(({ state }) => STATES.includes(state)).map(({ seat, state }) => [at.numbers.get(seat), STATES.indexOf(state)]));
+    for (const no of gone) paint(no);
+    tell(at.chosen.size > 0 ? text("taken-some", { seats: listed(gone) }) : text("taken", { seats: listed(gone) }), true);
+    feed.look();
+}
+
+async function extend(hold) {
+    tray.busy(hold.id, true);
+    const answer = await extendHold(hold.id, retrying);
+    tray.busy(hold.id, false);
+    if (at.over || sessionOver(answer)) return;
+    if (answer.hold) {
+        setHolds(at.holds.map((other) => other.id === hold.id ? answer.hold : other));
+        tray.focus(hold.id);
+        return tell(text("extended", { what: words(hold), time: duration(Math.ceil((answer.hold.endsAt - performance.now()) / 1000)) }));
+    }
+    if (answer.data?.code === "hold_at_maximum") return tell(text("at-maximum", { what: words(hold) }), true);
+    if (answer.status === 404 || answer.status === 410) return expire(hold);
+    recallHolds();
+    return tell(text("extend-failed"), true);
+}
+
+async function release(hold) {
+    tray.busy(hold.id, true);
+    const answer = await releaseHold(hold.id, retrying);
+    tray.busy(hold.id, false);
+    if (at.over || sessionOver(answer)) return;
+    if (answer.status !== 204 && answer.status !== 404 && answer.status !== 410) return tell(text("release-failed"), true);
+    setHolds(at.holds.filter(({ id }) => id !== hold.id));
+    tell(text("released", { what: words(hold) }));
+    feed.look();
+    byId("message").focus();
+}
+
+/* Its time is up by this page's count; the worker is asked what is left. */
+function expire(hold) {
+    setHolds(at.holds.filter(({ id }) => id !== hold.id));
+    tell(text("hold-ended", { what: words(hold) }), true);
+    feed.look();
+    recallHolds();
+}
+
+/* The session */
 
 /* True when the session is over: says so, and goes back to the line by reloading. */
-function sessionOver(answer) {
-    if (answer.status !== 401 && answer.status !== 403) return false;
-    hall.over = true;
+function sessionOver({ status, data }) {
+    if (status !== 401 && status !== 403 && data?.code !== "pass_expired") return false;
+    if (at.over) return true;
+    at.over = true;
+    feed?.end();
     tell(text("session-over"), true);
-    showTray();
+    showChoice();
     setTimeout(() => location.reload(), RELOAD_AFTER_MS);
     return true;
 }
 
-async function refresh() {
-    const answer = await ask("GET", SEATS_URL);
-    if (hall.over || sessionOver(answer)) return false;
-    const good = answer.status === 200 && answer.data !== null;
-    hall.failures = good ? 0 : hall.failures + 1;
-    show(byId("retrying"), good ? "" : text("retrying"));
-    show(byId("loading"), "");
-    if (good) draw(answer.data.seats);
-    hall.retryAfter = answer.retryAfter;
-    return good;
-}
-
-async function keepFresh() {
-    const good = document.visibilityState === "hidden" && hall.rows.length > 0 ? true : await refresh();
-    if (hall.over) return;
-    setTimeout(keepFresh, good ? REFRESH_MS * (0.75 + Math.random() / 2) : backoff(hall.failures, hall.retryAfter));
-}
-
-async function hold() {
-    const seats = [...hall.chosen].sort(inOrder);
-    byId("hold").disabled = true;
-    tell(text("holding"));
-    const answer = await ask("POST", HOLDS_URL, { seats });
-    if (sessionOver(answer)) return;
-    if (answer.status === 201 && answer.data) return held(answer.data);
-    if (answer.status === 409 && answer.data) return conflict(answer.data.conflicts || []);
-    tell(text("hold-failed"), true);
-    await refresh();
-}
-
-async function held(data) {
-    takeHold(data);
-    hall.chosen.clear();
-    tell(text("held", { seats: hall.hold.seats.join(", ") }));
-    await refresh();
-    byId("release").focus();
-}
-
-async function conflict(conflicts) {
-    const names = conflicts.map(({ seat }) => seat);
-    for (const name of names) hall.chosen.delete(name);
-    await refresh();
-    tell(text("taken", { seats: names.join(", ") }), true);
-}
-
-function takeHold(data) {
-    hall.hold = {
-        id: data.hold,
-        seats: data.seats.map(({ seat }) => seat),
-        endsAt: performance.now() + data.expires_in_ms,
-    };
-    hall.warned = false;
-    remember("sessionStorage", HOLD_KEY, data.hold);
-    showTray();
-    countDown();
-}
-
-function dropHold() {
-    hall.hold = null;
-    remember("sessionStorage", HOLD_KEY, null);
-    showTray();
-}
-
-async function release() {
-    byId("release").disabled = true;
-    const answer = await ask("DELETE", holdUrl(hall.hold.id));
-    byId("release").disabled = false;
-    if (sessionOver(answer)) return;
-    if (answer.status !== 204 && answer.status !== 404 && answer.status !== 410) return tell(text("retrying"), true);
-    dropHold();
-    tell(text("released"));
-    await refresh();
-}
-
-/* The hold of before the reload, if it is still alive. */
-async function recallHold() {
-    const id = recall("sessionStorage", HOLD_KEY);
-    if (!id) return;
-    const answer = await ask("GET", holdUrl(id));
-    if (sessionOver(answer)) return;
-    if (answer.status === 200 && answer.data) return takeHold(answer.data);
-    if (answer.status === 410) tell(text("hold-over"), true);
-    if (answer.status === 404 || answer.status === 410) return remember("sessionStorage", HOLD_KEY, null);
-    setTimeout(recallHold, backoff(1, answer.retryAfter));
-}
-
-function countDown() {
-    const { hold } = hall;
-    if (!hold || hall.over) return;
-    const left = hold.endsAt - performance.now();
-    if (left <= 0) return expire();
-    const seconds = Math.ceil(left / 1000);
-    byId("countdown").textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
-    if (left <= LAST_MINUTE_MS && !hall.warned) {
-        hall.warned = true;
-        tell(text("last-minute"), true);
-    }
-    clearTimeout(hall.countdown);
-    hall.countdown = setTimeout(countDown, left % 1000 || 1000);
-}
-
-async function expire() {
-    dropHold();
-    tell(text("hold-over"), true);
-    await refresh();
-}
-
-/* Gives back the seats and the place on this page, for the next in line. */
+/* Gives back the places and the turn on this page, for the next in line. */
 async function leave() {
     if (!(await confirmed(byId("leave-dialog")))) return;
-    if (hall.hold) await ask("DELETE", holdUrl(hall.hold.id));
+    await Promise.all(at.holds.map(({ id }) => ask("DELETE", `${page.api}/v1/holds/${id}`)));
     const answer = await ask("DELETE", page.queue);
-    if (answer.status === 0 || answer.status >= 500) return tell(text("retrying"), true);
-    hall.over = true;
-    dropHold();
-    for (const id of ["hall", "legend", "leave", "tray"]) byId(id).hidden = true;
+    if (answer.status === 0 || answer.status >= 500) return retrying();
+    at.over = true;
+    feed?.end();
+    tray.show([], words);
+    for (const id of ["selling", "sale", "leave", "tray"]) byId(id).hidden = true;
     byId("heading").textContent = document.title = text("heading-left");
     byId("intro").textContent = text("left");
     byId("heading").focus();
 }
 
-function start() {
-    byId("map").addEventListener("click", onClick);
-    byId("map").addEventListener("keydown", onKey);
-    byId("hold").addEventListener("click", hold);
-    byId("release").addEventListener("click", release);
+/* Beginning */
+
+/* Asks until there is an answer worth having, which may be that there is no such thing; null when the session is over. */
+async function need(url, cache) {
+    for (let failures = 1; ; failures++) {
+        const answer = await ask("GET", url, undefined, {}, cache);
+        if (at.over || sessionOver(answer)) return null;
+        if ((answer.status === 200 && answer.data) || noSuch(answer)) {
+            show(byId("retrying"), "");
+            return answer;
+        }
+        show(byId("retrying"), text("retrying"));
+        await new Promise((resolve) => setTimeout(resolve, backoff(failures, answer.retryAfter)));
+    }
+}
+
+const noSuch = ({ status, data }) => status === 404 && /^no_such_(map|performance)$/.test(data?.code);
+
+/* There is nothing to be had here, nor will there be. */
+function noShow() {
+    at.over = true;
+    feed?.end();
+    show(byId("loading"), "");
+    tell(text("no-performance"), true);
+    showChoice();
+    return null;
+}
+
+/* The performance, with what an operator may change: limits and hours. */
+async function readShow() {
+    const answer = await need(SHOW_URL);
+    if (!answer) return null;
+    if (noSuch(answer)) return noShow();
+    const { data, headers } = answer;
+    at.most = Math.min(Number(page.most), data.max_per_user ?? Infinity);
+    sale.set(data, Date.parse(headers.get("Date")) || Date.now());
+    clearTimeout(soon);
+    if (!sale.open) soon = setTimeout(readShow, SALE_AGAIN_MS * (0.75 + Math.random() / 2));
+    tray.extendsTo(duration(Math.ceil(data.hold_ttl_ms / 1000)));
+    finder?.limit(mayHave());
+    pools?.limit(mayHave());
+    showChoice();
+    return data;
+}
+
+/* The geometry is kept by the browser for ever: its address changes with it, then it is read anew. */
+async function readMap() {
+    for (let failures = 1; ; failures++) {
+        const found = await readShow();
+        const answer = found && await need(page.api + found.map, "default");
+        if (!answer) return null;
+        if (!noSuch(answer)) return answer.data;
+        await new Promise((resolve) => setTimeout(resolve, backoff(failures)));
+    }
+}
+
+function build(map) {
+    const drawn = plan(map, PITCH);
+    const used = new Set(drawn ? drawn.seats.map(({ tier }) => tier) : []);
+    at.seats = drawn ? drawn.seats : [];
+    at.numbers = new Map(at.seats.map(({ name, no }) => [name, no]));
+    at.states = new Uint8Array(at.seats.length).fill(3);
+    pools = new Pools(map.pools, (pool, quantity) => want({ pools: [{ pool, quantity }] }));
+    finder = new Finder(map.tiers.map((name, no) => ({ name, no })).filter(({ no }) => used.has(no)),
+        (best) => best ? want({ best }) : tell(text("no-tier"), true));
+    for (const id of ["selling", "find", "place"]) byId(id).hidden = !drawn && id !== "selling";
+    if (!drawn) return;
+    hall = new Hall(drawn, map.tiers, stateOf, toggle);
+    overview = new Overview(drawn, stateOf);
+}
+
+const feedback = {
+    whole,
+    part,
+    good() {
+        show(byId("loading"), "");
+        show(byId("retrying"), "");
+    },
+    failed(answer) {
+        if (sessionOver(answer)) return false;
+        if (noSuch(answer)) {
+            noShow();
+            return false;
+        }
+        show(byId("retrying"), text("retrying"));
+        return true;
+    },
+};
+
+async function start() {
+    byId("hold").addEventListener("click", () => want({ seats: [...at.chosen].sort((a, b) => a - b).map((no) => at.seats[no].name) }));
     byId("leave").addEventListener("click", leave);
-    showTray();
-    recallHold();
-    keepFresh();
+    document.addEventListener("visibilitychange", () => {
+        if (document.visibilityState === "visible" && finder && !at.over && !at.busy) recallHolds();
+    });
+    showChoice();
+    const map = await readMap();
+    if (!map) return;
+    build(map);
+    feed = new Feed(`${SHOW_URL}/seats`, at.seats.length, feedback);
+    recallHolds();
 }
 
 start();

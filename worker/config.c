@@ -16,6 +16,8 @@
 
 #include "config.h"
 
+#define ADMIN_TOKEN_MIN 16
+
 typedef enum {
     KEY_TEXT,
     KEY_SOCKET,
@@ -55,6 +57,11 @@ static const setting_t keys[] = {
     KEY(db_password_file, KEY_TEXT, 0, 0),
     KEY(db_connections, KEY_NUMBER, 1, 64),
     KEY(queue, KEY_NUMBER, 1, 65536),
+    KEY(batch, KEY_NUMBER, 1, 64),
+    KEY(batch_connections, KEY_NUMBER, 1, 16),
+    KEY(refresh_s, KEY_NUMBER, 1, 3600),
+    KEY(listeners, KEY_NUMBER, 1, 65536),
+    KEY(admin_token_file, KEY_TEXT, 0, 0),
     KEY(log_level, KEY_LEVEL, 0, 0),
     REDIS_KEY(socket, KEY_SOCKET, 0, 0),
     REDIS_KEY(host, KEY_TEXT, 0, 0),
@@ -308,6 +315,21 @@ static int read_password(const char *path, char *password, char *err,
     return line == NULL ? -1 : 0;
 }
 
+/* A token that can be guessed guards nothing. */
+static int check_admin_token(const config_t *config, char *err, size_t err_len)
+{
+    if (strlen(config->admin_token) >= ADMIN_TOKEN_MIN) {
+        return 0;
+    }
+
+    snprintf(err, err_len,
+             "%s: the token has fewer than %d characters; \"openssl rand -hex "
+             "32\" makes a good one",
+             config->admin_token_file, ADMIN_TOKEN_MIN);
+
+    return -1;
+}
+
 static int check_listen(const config_t *config, char *err, size_t err_len)
 {
     const char *listen = config->listen;
@@ -364,6 +386,12 @@ static int check(const reading_t *reading)
         snprintf(why, sizeof(why), "%s is missing", missing);
     } else if ((*config->db_socket != '\0') == (*config->db_host != '\0')) {
         snprintf(why, sizeof(why), "give either db_socket or db_host");
+    } else if (config->listeners >= config->connections) {
+        snprintf(why, sizeof(why),
+                 "listeners = %u must be less than connections = %u, or "
+                 "listeners take all of them: raise connections, or lower "
+                 "listeners",
+                 config->listeners, config->connections);
     } else if (check_listen(config, why, sizeof(why)) == 0) {
         return 0;
     }
@@ -379,15 +407,26 @@ int config_load(config_t *config, const char *path, char *err, size_t err_len)
         .config = config, .path = path, .err = err, .err_len = err_len};
 
     *config = (config_t){.listen_mode = 0660,
-                         .connections = 4096,
+                         .connections = 8192,
                          .db_port = 3306,
                          .db_connections = 8,
                          .queue = 4096,
+                         .batch = 64,
+                         .batch_connections = 2,
+                         .refresh_s = 10,
+                         .listeners = 5000,
                          .log_level = LOG_LEVEL_INFO,
                          .redis = {.port = 6379, .recount_s = 10}};
 
     if (read_file(&reading) != 0 || check(&reading) != 0 ||
         check_redis(&reading) != 0) {
+        return -1;
+    }
+
+    if (*config->admin_token_file &&
+        (read_password(config->admin_token_file, config->admin_token, err,
+                       err_len) != 0 ||
+         check_admin_token(config, err, err_len) != 0)) {
         return -1;
     }
 
@@ -406,5 +445,6 @@ int config_load(config_t *config, const char *path, char *err, size_t err_len)
 void config_clear(config_t *config)
 {
     explicit_bzero(config->db_password, sizeof(config->db_password));
+    explicit_bzero(config->admin_token, sizeof(config->admin_token));
     explicit_bzero(config->redis.password, sizeof(config->redis.password));
 }

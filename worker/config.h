@@ -45,6 +45,12 @@ typedef struct {
     char db_password[CONFIG_TEXT_MAX];
     unsigned db_connections;
     unsigned queue;
+    unsigned batch;             /* holds in one transaction */
+    unsigned batch_connections; /* connections, and threads, that make them */
+    unsigned refresh_s;         /* a hall is read anew so often */
+    unsigned listeners;         /* of the seat streams, at once */
+    char admin_token_file[CONFIG_TEXT_MAX]; /* empty: no /v1/admin */
+    char admin_token[CONFIG_TEXT_MAX];
     log_level_t log_level;
     config_redis_t redis;
 } config_t;

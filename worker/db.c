@@ -5,12 +5,12 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <mysql.h>
 #include <errmsg.h>
 #include <mysqld_error.h>
 
+#include "clock.h"
 #include "db.h"
 #include "log.h"
 
@@ -31,6 +31,12 @@ typedef bool db_bool_t;
 #define ER_CONNECTION_KILLED 1927
 #endif
 
+/* MariaDB's 4025 is ER_CONSTRAINT_FAILED; this is MySQL's. */
+#ifndef ER_CONSTRAINT_FAILED
+#define ER_CONSTRAINT_FAILED 4025
+#endif
+#define MYSQL_CHECK_VIOLATED 3819
+
 struct db_s {
     const config_t *config;
     db_stats_t *stats;
@@ -38,15 +44,6 @@ struct db_s {
     MYSQL_STMT *stmt[STATEMENTS];
     int64_t pause_until_ms;
 };
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 void db_add_text(db_params_t *params, const char *text)
 {
@@ -92,6 +89,13 @@ static db_result_t judge(db_t *db, unsigned error, const char *message,
     case ER_LOCK_WAIT_TIMEOUT:
         db->stats->retries++;
         return DB_BUSY;
+    case ER_DUP_ENTRY:
+        return DB_DUPLICATE;
+    case ER_CONSTRAINT_FAILED:
+    case MYSQL_CHECK_VIOLATED:
+        return DB_REFUSED;
+    case ER_OPTION_PREVENTS_STATEMENT:
+    case ER_READ_ONLY_MODE:
     case CR_SERVER_GONE_ERROR:
     case CR_SERVER_LOST:
     case CR_CONNECTION_ERROR:
@@ -114,17 +118,24 @@ static db_result_t judge(db_t *db, unsigned error, const char *message,
     }
 }
 
-static db_result_t query(db_t *db, const char *text)
+/* what: the statement in a few words, for the log. */
+static db_result_t run_text(db_t *db, const char *text, size_t len,
+                            const char *what)
 {
     if (db->mysql == NULL) {
         return DB_LOST;
     }
 
-    if (mysql_real_query(db->mysql, text, strlen(text)) == 0) {
+    if (mysql_real_query(db->mysql, text, len) == 0) {
         return DB_OK;
     }
 
-    return judge(db, mysql_errno(db->mysql), mysql_error(db->mysql), text);
+    return judge(db, mysql_errno(db->mysql), mysql_error(db->mysql), what);
+}
+
+static db_result_t query(db_t *db, const char *text)
+{
+    return run_text(db, text, strlen(text), text);
 }
 
 db_t *db_new(const config_t *config, db_stats_t *stats)
@@ -181,7 +192,7 @@ db_result_t db_connect(db_t *db)
         return DB_OK;
     }
 
-    if (now_ms() < db->pause_until_ms) {
+    if (clock_ms() < db->pause_until_ms) {
         return DB_LOST;
     }
 
@@ -190,7 +201,8 @@ db_result_t db_connect(db_t *db)
                  db->mysql ? mysql_error(db->mysql) : "no memory");
     } else if (query(db, "SET SESSION TRANSACTION ISOLATION LEVEL "
                          "READ COMMITTED") == DB_OK &&
-               query(db, "SET SESSION sql_mode = 'STRICT_ALL_TABLES', "
+               query(db, "SET SESSION sql_mode = "
+                         "'STRICT_ALL_TABLES,NO_BACKSLASH_ESCAPES', "
                          "time_zone = '+00:00', innodb_lock_wait_timeout = 1, "
                          "autocommit = 1") == DB_OK) {
         db->stats->connects++;
@@ -199,7 +211,7 @@ db_result_t db_connect(db_t *db)
 
     db->stats->errors++;
     disconnect(db);
-    db->pause_until_ms = now_ms() + PAUSE_MS;
+    db->pause_until_ms = clock_ms() + PAUSE_MS;
 
     return DB_LOST;
 }
@@ -365,6 +377,52 @@ db_result_t db_select(db_t *db, statement_t statement,
     }
 
     mysql_stmt_free_result(stmt);
+
+    return result;
+}
+
+/* The statement as it was put together, or DB_FAILED when memory ran out. */
+static db_result_t run_sql(db_t *db, const sql_t *sql)
+{
+    if (sql->text == NULL) {
+        log_line(LOG_LEVEL_ERROR, "database: no memory to %s", sql->what);
+        return DB_FAILED;
+    }
+
+    return run_text(db, sql->text, sql->len, sql->what);
+}
+
+db_result_t db_change_text(db_t *db, const sql_t *sql, uint64_t *affected)
+{
+    db_result_t result = run_sql(db, sql);
+
+    if (result == DB_OK && affected != NULL) {
+        *affected = mysql_affected_rows(db->mysql);
+    }
+
+    return result;
+}
+
+db_result_t db_select_text(db_t *db, const sql_t *sql, db_row_fn row, void *ctx)
+{
+    db_result_t result = run_sql(db, sql);
+    MYSQL_RES *rows;
+    MYSQL_ROW column;
+
+    if (result != DB_OK) {
+        return result;
+    }
+
+    rows = mysql_use_result(db->mysql);
+    while (rows != NULL && (column = mysql_fetch_row(rows)) != NULL) {
+        row(ctx, column);
+    }
+
+    if (mysql_errno(db->mysql) != 0) {
+        result = judge(db, mysql_errno(db->mysql), mysql_error(db->mysql),
+                       sql->what);
+    }
+    mysql_free_result(rows);
 
     return result;
 }

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "config.h"
+#include "sql.h"
 #include "statements.h"
 
 #define DB_PARAMS_MAX  5
@@ -20,8 +21,10 @@ typedef struct db_s db_t;
 
 typedef enum {
     DB_OK = 0,
-    DB_BUSY, /* deadlock or lock wait: roll back and try again */
-    DB_LOST, /* the connection is gone, and with it the transaction */
+    DB_BUSY,      /* deadlock or lock wait: roll back and try again */
+    DB_LOST,      /* the connection is gone, and with it the transaction */
+    DB_DUPLICATE, /* a row with this key is there already */
+    DB_REFUSED,   /* a CHECK forbids it */
     DB_FAILED
 } db_result_t;
 
@@ -82,6 +85,14 @@ db_result_t db_change(db_t *db, statement_t statement,
 /* Runs a statement that returns rows and hands each to row. */
 db_result_t db_select(db_t *db, statement_t statement,
                       const db_params_t *params, db_row_fn row, void *ctx);
+
+/*
+ * The same for a statement that was put together by sql.h.  Its columns may
+ * be of any length.
+ */
+db_result_t db_change_text(db_t *db, const sql_t *sql, uint64_t *affected);
+db_result_t db_select_text(db_t *db, const sql_t *sql, db_row_fn row,
+                           void *ctx);
 
 db_result_t db_begin(db_t *db);
 

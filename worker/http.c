@@ -24,43 +24,59 @@
 
 #include <microhttpd.h>
 
+#include "answer.h"
 #include "handlers.h"
 #include "http.h"
 #include "listen.h"
+#include "listeners.h"
 #include "log.h"
+#include "report.h"
 #include "request.h"
 #include "routes.h"
+#include "sequencer.h"
 
 #define IDLE_TIMEOUT_S 120
 #define QUIET_MS       100
 #define SPARE_FDS      64
+#define STREAM_RETRY_S 5
+#define LIST_MAX       4096 /* bytes of a list that comes in several lines */
 
 struct http_s {
     const config_t *config;
-    pool_t *pool;
-    stock_t *stock; /* NULL: not published */
+    const worker_t *worker;
     ticket_keys_t *keys;
     struct MHD_Daemon *daemon;
     int epoll_fd;
-    listener_t listener;
+    listen_socket_t listener;
     unsigned in_flight;
     bool stopping;
     bool idle;
     metrics_t metrics;
+    seatmaps_t *maps;
+    listeners_t *listeners;
 
+    int news_fd; /* the stream's, that there is something new for listeners */
     int wake_fd;
     pthread_mutex_t mutex; /* guards finished, which the pool adds to */
     request_t *finished;
 };
 
-/* The headers of a request, of which none may repeat; NULL: absent. */
+/* The headers of a request; NULL: absent. */
 typedef struct {
     const char *length;
     const char *transfer_encoding;
     const char *request_id;
-    request_headers_t seen;
-    bool repeated;
+    request_headers_t *seen;
+    bool repeated;  /* one that may not */
+    bool no_memory; /* for one that may */
 } heads_t;
+
+/* Where the value of a header belongs. */
+typedef struct {
+    const char *name;
+    const char **value;
+    char **joined; /* a list: what its lines are together; NULL: it is none */
+} slot_t;
 
 static int64_t now_us(void)
 {
@@ -71,61 +87,98 @@ static int64_t now_us(void)
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
+/* Puts a line of the request where it belongs, behind those of a list. */
+static void take_line(heads_t *heads, const slot_t *slot, const char *value)
+{
+    char *joined;
+    size_t len;
+
+    if (*slot->value == NULL) {
+        *slot->value = value;
+        return;
+    }
+
+    len = strlen(*slot->value) + strlen(", ") + strlen(value);
+    if (slot->joined == NULL || len > LIST_MAX) {
+        heads->repeated = true;
+        return;
+    }
+
+    joined = malloc(len + 1);
+    if (joined == NULL) {
+        heads->no_memory = true;
+        return;
+    }
+
+    stpcpy(stpcpy(stpcpy(joined, *slot->value), ", "), value);
+    free(*slot->joined);
+    *slot->value = *slot->joined = joined;
+}
+
 static enum MHD_Result on_header(void *ctx, enum MHD_ValueKind kind,
                                  const char *name, const char *value)
 {
     heads_t *heads = ctx;
-    const char **slot = NULL;
+    request_headers_t *seen = heads->seen;
+    const slot_t slots[] = {
+        {"Content-Length", &heads->length, NULL},
+        {"Transfer-Encoding", &heads->transfer_encoding, NULL},
+        {"X-Request-Id", &heads->request_id, NULL},
+        {"X-Ticket-Room", &seen->room, NULL},
+        {"X-Ticket-Pass", &seen->pass, NULL},
+        {"X-Ticket-Bind", &seen->bind, NULL},
+        {"X-Ticket-Identity", &seen->identity, NULL},
+        {"Content-Type", &seen->content_type, NULL},
+        {"Accept", &seen->accept, &seen->joined[0]},
+        {"If-Match", &seen->if_match, &seen->joined[1]},
+        {"If-None-Match", &seen->if_none_match, &seen->joined[2]},
+        {"Idempotency-Key", &seen->idempotency_key, NULL},
+        {"Last-Event-ID", &seen->last_event_id, NULL},
+        {"Authorization", &seen->authorization, NULL},
+    };
 
     (void)kind;
 
-    if (strcasecmp(name, "Content-Length") == 0) {
-        slot = &heads->length;
-    } else if (strcasecmp(name, "Transfer-Encoding") == 0) {
-        slot = &heads->transfer_encoding;
-    } else if (strcasecmp(name, "X-Ticket-Room") == 0) {
-        slot = &heads->seen.room;
-    } else if (strcasecmp(name, "X-Ticket-Pass") == 0) {
-        slot = &heads->seen.pass;
-    } else if (strcasecmp(name, "X-Ticket-Bind") == 0) {
-        slot = &heads->seen.bind;
-    } else if (strcasecmp(name, "Content-Type") == 0) {
-        slot = &heads->seen.content_type;
-    } else if (strcasecmp(name, "X-Request-Id") == 0) {
-        slot = &heads->request_id;
-    }
-
-    if (slot != NULL) {
-        heads->repeated = heads->repeated || *slot != NULL;
-        *slot = value ? value : "";
+    for (size_t i = 0; i < sizeof(slots) / sizeof(slots[0]); i++) {
+        if (strcasecmp(name, slots[i].name) == 0) {
+            take_line(heads, &slots[i], value ? value : "");
+            break;
+        }
     }
 
     return MHD_YES;
 }
 
-static void read_heads(struct MHD_Connection *connection, heads_t *heads)
+/* A body that nobody wants is still read, so that the connection lives on. */
+static size_t body_max(const request_t *request)
 {
-    *heads = (heads_t){0};
-    MHD_get_connection_values(connection, MHD_HEADER_KIND, on_header, heads);
+    const route_t *route = request->route;
+
+    return route != NULL && route->body_max > REQUEST_BODY_MAX
+               ? route->body_max
+               : REQUEST_BODY_MAX;
 }
 
 /* Refuses what must not be read any further; the connection ends with it. */
 static void check_framing(request_t *request, const heads_t *heads)
 {
     reply_t *reply = &request->reply;
+    char why[64];
 
     if (heads->repeated) {
         reply_problem(reply, 400, "malformed",
-                      "a header that is single appears twice");
+                      "a header that is single appears twice, or the lines of "
+                      "one are longer than 4096 bytes together");
     } else if (heads->length && heads->transfer_encoding) {
         reply_problem(reply, 400, "malformed",
                       "the body has a length and an encoding");
     } else if (heads->transfer_encoding) {
         reply_problem(reply, 411, "length_required",
                       "send the body with a Content-Length");
-    } else if (request->body_size > REQUEST_BODY_MAX) {
-        reply_problem(reply, 413, "too_large",
-                      "the body is longer than 16384 bytes");
+    } else if (request->body_size > body_max(request)) {
+        snprintf(why, sizeof(why), "the body is longer than %zu bytes",
+                 body_max(request));
+        reply_problem(reply, 413, "too_large", why);
     }
 
     reply->close = reply->status != 0;
@@ -134,6 +187,9 @@ static void check_framing(request_t *request, const heads_t *heads)
 static void free_request(request_t *request)
 {
     reply_free(&request->reply);
+    for (unsigned i = 0; i < REQUEST_LISTS; i++) {
+        free(request->headers.joined[i]);
+    }
     free(request->body);
     free(request->method);
     free(request->path);
@@ -145,30 +201,38 @@ static request_t *new_request(http_t *http, struct MHD_Connection *connection,
                               const char *method, const char *path)
 {
     request_t *request = calloc(1, sizeof(*request));
-    heads_t heads;
+    heads_t heads = {0};
 
     if (request == NULL) {
         return NULL;
     }
 
-    read_heads(connection, &heads);
+    heads.seen = &request->headers;
+    MHD_get_connection_values(connection, MHD_HEADER_KIND, on_header, &heads);
     request->http = http;
     request->connection = connection;
-    request->stock = http->stock;
+    request->worker = http->worker;
+    request->maps = http->maps;
     request->started_us = now_us();
-    request->route = ROUTE_NONE;
     request->method = strdup(method);
     request->path = strdup(path);
     request->body_size = heads.length ? strtoull(heads.length, NULL, 10) : 0;
     snprintf(request->request_id, sizeof(request->request_id), "%s",
              heads.request_id ? heads.request_id : "");
 
-    if (request->method == NULL || request->path == NULL) {
+    if (request->method == NULL || request->path == NULL || heads.no_memory) {
         free_request(request);
         return NULL;
     }
 
-    check_framing(request, &heads);
+    routes_find(request);
+    if (request->reply.status == 0) {
+        check_framing(request, &heads);
+    }
+
+    if (request->reply.status == 0) {
+        routes_judge_head(request);
+    }
 
     return request;
 }
@@ -190,50 +254,37 @@ static int add_body(request_t *request, const char *piece, size_t len)
     return 0;
 }
 
-static void add_headers(const http_t *http, struct MHD_Response *response,
-                        const reply_t *reply)
+/*
+ * Sends the answer; its body goes over to the library.  A stream's is what
+ * the listener is told until it ends.
+ */
+static enum MHD_Result send_reply(http_t *http, request_t *request)
 {
-    char seconds[16];
-
-    MHD_add_response_header(response, "Cache-Control", "no-store");
-
-    if (reply->content_type) {
-        MHD_add_response_header(response, "Content-Type", reply->content_type);
-    }
-
-    if (*reply->location) {
-        MHD_add_response_header(response, "Location", reply->location);
-    }
-
-    if (reply->allow) {
-        MHD_add_response_header(response, "Allow", reply->allow);
-    }
-
-    if (reply->retry_after_s) {
-        snprintf(seconds, sizeof(seconds), "%u", reply->retry_after_s);
-        MHD_add_response_header(response, "Retry-After", seconds);
-    }
-
-    if (reply->close || http->stopping) {
-        MHD_add_response_header(response, "Connection", "close");
-    }
-}
-
-/* Sends the answer; its body goes over to the library. */
-static enum MHD_Result
-send_reply(http_t *http, struct MHD_Connection *connection, reply_t *reply)
-{
-    struct MHD_Response *response = MHD_create_response_from_buffer(
-        reply->len, reply->body,
-        reply->body ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
+    struct MHD_Connection *connection = request->connection;
+    reply_t *reply = &request->reply;
+    struct MHD_Response *response;
     enum MHD_Result result;
+
+    if (reply->stream && listeners_full(http->listeners)) {
+        reply->stream = false;
+        reply_problem(reply, 503, "unavailable",
+                      "too many listen already; ask for the seats again and "
+                      "again, or try again later");
+        reply->retry_after_s = STREAM_RETRY_S;
+    }
+
+    if (reply->stream) {
+        request->listener = listeners_add(
+            http->listeners, connection, request->number,
+            request->headers.last_event_id, request->pass_ends_ms, &response);
+    } else {
+        response = answer_make(reply, http->stopping);
+    }
 
     if (response == NULL) {
         return MHD_NO;
     }
 
-    reply->body = NULL;
-    add_headers(http, response, reply);
     result = MHD_queue_response(connection, reply->status, response);
     MHD_destroy_response(response);
 
@@ -242,20 +293,14 @@ send_reply(http_t *http, struct MHD_Connection *connection, reply_t *reply)
 
 static void answer_metrics(http_t *http, reply_t *reply)
 {
-    const db_stats_t *stats = pool_stats(http->pool);
-    metrics_gauges_t gauges = {.queued = pool_queued(http->pool),
-                               .in_flight = http->in_flight,
-                               .db_errors = stats->errors,
-                               .db_retries = stats->retries,
-                               .db_connects = stats->connects};
-    stock_stats_t stock;
+    unsigned n = listeners_count(http->listeners);
+    report_http_t report = {.metrics = &http->metrics,
+                            .in_flight = http->in_flight - n,
+                            .listeners = n,
+                            .stream_messages =
+                                listeners_messages(http->listeners)};
 
-    if (http->stock != NULL) {
-        stock_stats(http->stock, &stock);
-        gauges.stock = &stock;
-    }
-
-    metrics_reply(&http->metrics, &gauges, reply);
+    report_reply(http->worker, &report, reply);
 }
 
 /* In a thread of the pool. */
@@ -263,13 +308,16 @@ static void work(pool_job_t *job, db_t *db)
 {
     request_t *request = (request_t *)job;
 
-    request->handle(request, db);
+    request->route->handle(request, db);
 }
 
-/* In a thread of the pool: gives the request back. */
 static void done(pool_job_t *job)
 {
-    request_t *request = (request_t *)job;
+    request_finish((request_t *)job);
+}
+
+void request_finish(request_t *request)
+{
     http_t *http = request->http;
     bool first;
 
@@ -284,30 +332,49 @@ static void done(pool_job_t *job)
     }
 }
 
-/* A request that has been read: answers it, or lends it to the pool. */
+/* Has it answered at once or by others, and says which. */
+static request_fate_t look(http_t *http, request_t *request)
+{
+    const route_t *route = request->route;
+
+    if (route->id == ROUTE_METRICS) {
+        answer_metrics(http, &request->reply);
+        return REQUEST_ANSWERED;
+    }
+
+    return route->look == NULL ? REQUEST_TO_POOL : route->look(request);
+}
+
+/*
+ * A request that has been read: answers it, or lends it to others.  These may
+ * be done with it before it is suspended: only this thread resumes it.
+ */
 static enum MHD_Result dispatch(http_t *http, request_t *request)
 {
     reply_t *reply = &request->reply;
-    heads_t heads;
+    request_fate_t fate = REQUEST_ANSWERED;
 
-    read_heads(request->connection, &heads);
-    routes_judge(request, &heads.seen, http->keys);
-
-    if (reply->status == 0 && request->route == ROUTE_METRICS) {
-        answer_metrics(http, reply);
+    routes_judge(request, http->keys);
+    if (reply->status == 0) {
+        fate = look(http, request);
     }
 
-    if (reply->status == 0) {
+    if (fate == REQUEST_TO_POOL) {
         request->job.work = work;
         request->job.done = done;
-        if (pool_submit(http->pool, &request->job) == 0) {
-            MHD_suspend_connection(request->connection);
-            return MHD_YES;
+        if (pool_submit(http->worker->pool, &request->job) != 0) {
+            answer_unavailable(reply, "too many requests wait; try again");
+            fate = REQUEST_ANSWERED;
         }
-        answer_unavailable(reply, "too many requests wait; try again");
     }
 
-    return send_reply(http, request->connection, reply);
+    if (fate == REQUEST_ANSWERED) {
+        return send_reply(http, request);
+    }
+
+    MHD_suspend_connection(request->connection);
+
+    return MHD_YES;
 }
 
 /*
@@ -331,9 +398,7 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection,
         }
         *state = request;
         http->in_flight++;
-        return request->reply.status
-                   ? send_reply(http, connection, &request->reply)
-                   : MHD_YES;
+        return request->reply.status ? send_reply(http, request) : MHD_YES;
     }
 
     if (*len > 0) {
@@ -344,7 +409,7 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection,
         return MHD_YES;
     }
 
-    return request->reply.status ? send_reply(http, connection, &request->reply)
+    return request->reply.status ? send_reply(http, request)
                                  : dispatch(http, request);
 }
 
@@ -364,10 +429,12 @@ static void on_completed(void *ctx, struct MHD_Connection *connection,
     }
 
     seconds = (double)(now_us() - request->started_us) / 1e6;
-    metrics_count(&http->metrics, request->route, request->reply.status,
-                  seconds);
+    metrics_count(&http->metrics,
+                  request->route == NULL ? ROUTE_NONE : request->route->id,
+                  request->reply.status, seconds);
     log_request(request->request_id, request->method, request->path,
-                request->hold.owner, request->reply.status, seconds * 1e3);
+                request->owner, request->reply.status, seconds * 1e3);
+    listeners_remove(http->listeners, request->listener);
     free_request(request);
     *state = NULL;
     http->in_flight--;
@@ -431,9 +498,10 @@ static struct MHD_Daemon *start_daemon(http_t *http)
         MHD_OPTION_END);
 }
 
-http_t *http_start(const config_t *config, pool_t *pool, stock_t *stock,
-                   ticket_keys_t *keys, char *err, size_t err_len)
+http_t *http_start(const worker_t *worker, ticket_keys_t *keys, char *err,
+                   size_t err_len)
 {
+    const config_t *config = worker->config;
     http_t *http;
 
     if (raise_fd_limit(config, err, err_len) != 0) {
@@ -447,21 +515,31 @@ http_t *http_start(const config_t *config, pool_t *pool, stock_t *stock,
     }
 
     http->config = config;
-    http->pool = pool;
-    http->stock = stock;
+    http->worker = worker;
     pthread_mutex_init(&http->mutex, NULL);
+    http->listener.fd = -1;
     http->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    http->news_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    http->maps = seatmaps_new();
+    http->listeners = listeners_new(worker->stream, config->listeners);
 
-    if (listen_open(&http->listener, config, err, err_len) == 0) {
+    if (http->wake_fd < 0 || http->news_fd < 0 || http->maps == NULL ||
+        http->listeners == NULL) {
+        snprintf(err, err_len, "no memory or no descriptors");
+    } else if (listen_open(&http->listener, config, err, err_len) == 0) {
         http->daemon = start_daemon(http);
         if (http->daemon == NULL) {
             snprintf(err, err_len, "the HTTP library does not start");
         }
     }
 
-    if (http->daemon == NULL || http->wake_fd < 0) {
+    if (http->daemon == NULL) {
         http_free(http);
         return NULL;
+    }
+
+    if (worker->stream != NULL) {
+        stream_notify(worker->stream, http->news_fd);
     }
 
     http->keys = keys;
@@ -491,26 +569,36 @@ static void resume_finished(http_t *http)
     }
 }
 
-/* Milliseconds the library may be left alone; -1: until something happens. */
+/* The sooner of two, of which -1 is never. */
+static int sooner(int a, int b)
+{
+    return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
+/* Milliseconds everything may be left alone; -1: until something happens. */
 static int wait_ms(const http_t *http)
 {
+    int ms = listeners_wait_ms(http->listeners, now_us());
     MHD_UNSIGNED_LONG_LONG timeout;
-    int ms = -1;
 
     if (MHD_get_timeout(http->daemon, &timeout) == MHD_YES) {
-        ms = timeout > 60000 ? 60000 : (int)timeout;
+        ms = sooner(ms, timeout > 60000 ? 60000 : (int)timeout);
     }
 
-    return http->stopping && (ms < 0 || ms > QUIET_MS) ? QUIET_MS : ms;
+    return http->stopping ? sooner(ms, QUIET_MS) : ms;
 }
 
 bool http_turn(http_t *http, int fd)
 {
-    struct pollfd fds[] = {{.fd = http->epoll_fd, .events = POLLIN},
-                           {.fd = http->wake_fd, .events = POLLIN},
-                           {.fd = fd, .events = POLLIN}};
+    struct pollfd fds[] = {
+        {.fd = http->epoll_fd, .events = POLLIN},
+        {.fd = http->wake_fd, .events = POLLIN},
+        {.fd = http->news_fd, .events = POLLIN},
+        {.fd = listeners_fd(http->listeners), .events = POLLIN},
+        {.fd = fd, .events = POLLIN}};
     int ms = wait_ms(http);
-    int ready = poll(fds, 3, ms);
+    int ready = poll(fds, 5, ms);
+    eventfd_t ignored;
 
     http->idle =
         http->stopping && http->in_flight == 0 && ready == 0 && ms == QUIET_MS;
@@ -519,9 +607,20 @@ bool http_turn(http_t *http, int fd)
         resume_finished(http);
     }
 
-    MHD_run(http->daemon);
+    if (ready > 0 && fds[2].revents) {
+        eventfd_read(http->news_fd, &ignored);
+        listeners_news(http->listeners);
+    }
 
-    return ready > 0 && fds[2].revents != 0;
+    if (ready > 0 && fds[3].revents) {
+        listeners_gone(http->listeners);
+    }
+
+    listeners_run(http->listeners, now_us());
+    MHD_run(http->daemon);
+    sequencer_kick(http->worker->sequencer);
+
+    return ready > 0 && fds[4].revents != 0;
 }
 
 void http_set_keys(http_t *http, ticket_keys_t *keys)
@@ -541,6 +640,7 @@ void http_quiesce(http_t *http)
     }
 
     http->stopping = true;
+    listeners_end(http->listeners, now_us());
     listen_hide(&http->listener);
     MHD_quiesce_daemon(http->daemon);
 
@@ -573,6 +673,13 @@ void http_free(http_t *http)
     if (http->wake_fd >= 0) {
         close(http->wake_fd);
     }
+
+    if (http->news_fd >= 0) {
+        close(http->news_fd);
+    }
+
+    listeners_free(http->listeners);
+    seatmaps_free(http->maps);
 
     pthread_mutex_destroy(&http->mutex);
     ticket_keys_free(http->keys);

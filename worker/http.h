@@ -8,19 +8,17 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "config.h"
-#include "pool.h"
-#include "stock.h"
 #include "ticket_keys.h"
+#include "worker.h"
 
 typedef struct http_s http_t;
 
 /*
- * Listens.  Configuration, pool and stock (NULL: none) must outlive it; the
- * keys become its own.  NULL with one line in err.
+ * Listens.  The parts of the worker must outlive it; the keys become its own.
+ * NULL with one line in err.
  */
-http_t *http_start(const config_t *config, pool_t *pool, stock_t *stock,
-                   ticket_keys_t *keys, char *err, size_t err_len);
+http_t *http_start(const worker_t *worker, ticket_keys_t *keys, char *err,
+                   size_t err_len);
 
 /*
  * Waits for something to do, on the network or on descriptor fd, and does

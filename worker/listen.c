@@ -52,8 +52,8 @@ static int remove_stale(const struct sockaddr_un *addr, const char **why)
     return unlink(addr->sun_path);
 }
 
-static int open_unix(listener_t *listener, const config_t *config, char *err,
-                     size_t err_len)
+static int open_unix(listen_socket_t *listener, const config_t *config,
+                     char *err, size_t err_len)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
     const char *path = config->listen + strlen("unix:"), *why = NULL;
@@ -91,8 +91,8 @@ static int open_unix(listener_t *listener, const config_t *config, char *err,
     return 0;
 }
 
-static int open_tcp(listener_t *listener, const config_t *config, char *err,
-                    size_t err_len)
+static int open_tcp(listen_socket_t *listener, const config_t *config,
+                    char *err, size_t err_len)
 {
     char host[CONFIG_TEXT_MAX];
     const char *colon = strrchr(config->listen, ':');
@@ -129,17 +129,17 @@ static int open_tcp(listener_t *listener, const config_t *config, char *err,
     return rc;
 }
 
-int listen_open(listener_t *listener, const config_t *config, char *err,
+int listen_open(listen_socket_t *listener, const config_t *config, char *err,
                 size_t err_len)
 {
-    *listener = (listener_t){.fd = -1};
+    *listener = (listen_socket_t){.fd = -1};
 
     return strncmp(config->listen, "unix:", 5) == 0
                ? open_unix(listener, config, err, err_len)
                : open_tcp(listener, config, err, err_len);
 }
 
-void listen_hide(const listener_t *listener)
+void listen_hide(const listen_socket_t *listener)
 {
     struct stat st;
 

@@ -13,8 +13,9 @@
 #include "config.h"
 #include "http.h"
 #include "log.h"
-#include "pool.h"
-#include "stock.h"
+#include "keeper.h"
+#include "sequencer.h"
+#include "stream.h"
 #include "ticket_keys.h"
 
 #define DEFAULT_CONFIG "/etc/ticket/worker.conf"
@@ -98,19 +99,59 @@ static bool serve(const config_t *config, http_t *http, int signals)
     return true;
 }
 
-/* Ends a start that has failed.  Pool and stock may be NULL. */
-static int give_up(pool_t *pool, stock_t *stock, ticket_keys_t *keys,
-                   const char *why)
+/*
+ * Ends the parts: who commits first, then those who are told; the pool, which
+ * is idle, began the database's library and ends it.  False: a thread hangs
+ * and still uses the rest.
+ */
+static bool stop_parts(worker_t *worker)
+{
+    bool ended;
+
+    sequencer_stop(worker->sequencer);
+    ended = stock_stop(worker->stock);
+    ended = keeper_stop(worker->keeper) && ended;
+    ended = stream_stop(worker->stream) && ended;
+    if (ended) {
+        pool_stop(worker->pool);
+        halls_free(worker->halls);
+    }
+
+    return ended;
+}
+
+/* False: no memory or no threads. */
+static bool start_parts(worker_t *worker, const config_t *config)
+{
+    bool redis = config->redis.given;
+
+    worker->config = config;
+    worker->pool = pool_start(config);
+    worker->halls = halls_new(config);
+    if (worker->pool == NULL || worker->halls == NULL) {
+        return false;
+    }
+
+    worker->stock = redis ? stock_start(config) : NULL;
+    worker->stream = redis ? stream_start(config, worker->halls) : NULL;
+    worker->keeper = keeper_start(config, worker->halls);
+    worker->sequencer =
+        sequencer_start(config, worker->halls, worker->stock, worker->keeper);
+
+    return worker->keeper != NULL && worker->sequencer != NULL &&
+           (!redis || (worker->stock != NULL && worker->stream != NULL));
+}
+
+/* Ends a start that has failed. */
+static int give_up(worker_t *worker, ticket_keys_t *keys, const char *why)
 {
     log_line(LOG_LEVEL_ERROR, "%s", why);
 
-    /* A thread that hangs still uses the rest: no tidying up. */
-    if (!stock_stop(stock)) {
+    if (!stop_parts(worker)) {
         _exit(1);
     }
 
     ticket_keys_free(keys);
-    pool_stop(pool);
 
     return 1;
 }
@@ -119,19 +160,16 @@ static int run(config_t *config, ticket_keys_t *keys)
 {
     char err[512];
     int signals = open_signals();
-    pool_t *pool = signals < 0 ? NULL : pool_start(config);
-    stock_t *stock =
-        pool != NULL && config->redis.given ? stock_start(config) : NULL;
+    worker_t worker = {0};
     http_t *http;
 
-    if (pool == NULL || (config->redis.given && stock == NULL)) {
-        return give_up(pool, stock, keys,
-                       "cannot start: no memory or no threads");
+    if (signals < 0 || !start_parts(&worker, config)) {
+        return give_up(&worker, keys, "cannot start: no memory or no threads");
     }
 
-    http = http_start(config, pool, stock, keys, err, sizeof(err));
+    http = http_start(&worker, keys, err, sizeof(err));
     if (http == NULL) {
-        return give_up(pool, stock, keys, err);
+        return give_up(&worker, keys, err);
     }
 
     log_line(LOG_LEVEL_INFO, "listening on %s", config->listen);
@@ -141,12 +179,12 @@ static int run(config_t *config, ticket_keys_t *keys)
         _exit(1);
     }
 
-    if (!stock_stop(stock)) {
-        log_line(LOG_LEVEL_WARN, "the last stock was perhaps not published");
+    if (!stop_parts(&worker)) {
+        log_line(LOG_LEVEL_WARN, "others were perhaps not told of the last "
+                                 "changes");
         _exit(0);
     }
 
-    pool_stop(pool);
     http_free(http);
     close(signals);
     log_line(LOG_LEVEL_INFO, "stopped");

@@ -2,23 +2,44 @@
  * Metrics.  What became of holds shows in the status of their route: 201 and
  * 204 are holds made and given back, 409 those that lost.
  */
-#include <stdio.h>
+#include <stdbool.h>
 
 #include "metrics.h"
 
 static const char *const route_name[ROUTES] = {
-    [ROUTE_SEATS] = "seats",     [ROUTE_HOLDS] = "holds",
-    [ROUTE_HOLD] = "hold",       [ROUTE_HEALTHZ] = "healthz",
-    [ROUTE_METRICS] = "metrics", [ROUTE_NONE] = "none",
+    [ROUTE_PERFORMANCE] = "performance",
+    [ROUTE_MAP] = "map",
+    [ROUTE_SEATS] = "seats",
+    [ROUTE_STREAM] = "stream",
+    [ROUTE_HOLDS] = "holds",
+    [ROUTE_HOLD] = "hold",
+    [ROUTE_EXTEND] = "extend",
+    [ROUTE_ADMIN] = "admin",
+    [ROUTE_HEALTHZ] = "healthz",
+    [ROUTE_METRICS] = "metrics",
+    [ROUTE_NONE] = "none",
 };
+
+static const char *const outcome_name[OUTCOMES] = {"done", "refused", "failed",
+                                                   "gone"};
 
 static const double bound[METRICS_BUCKETS] = {
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5};
+
+static outcome_t outcome_of(unsigned status)
+{
+    return status == 0    ? OUTCOME_GONE
+           : status < 400 ? OUTCOME_DONE
+           : status < 500 ? OUTCOME_REFUSED
+                          : OUTCOME_FAILED;
+}
 
 void metrics_count(metrics_t *metrics, route_id_t route, unsigned status,
                    double seconds)
 {
     unsigned i = 0;
+
+    outcome_t outcome = outcome_of(status);
 
     if (status < METRICS_STATUS_MAX) {
         metrics->requests[route][status]++;
@@ -28,27 +49,27 @@ void metrics_count(metrics_t *metrics, route_id_t route, unsigned status,
         i++;
     }
 
-    metrics->bucket[route][i]++;
-    metrics->seconds[route] += seconds;
+    metrics->bucket[route][outcome][i]++;
+    metrics->seconds[route][outcome] += seconds;
 }
 
-static void write_head(FILE *out, const char *name, const char *type,
-                       const char *help)
+void metrics_write_head(FILE *out, const char *name, const char *type,
+                        const char *help)
 {
     fprintf(out, "# HELP ticket_worker_%s %s\n# TYPE ticket_worker_%s %s\n",
             name, help, name, type);
 }
 
-static void write_value(FILE *out, const char *name, const char *type,
-                        const char *help, unsigned long value)
+void metrics_write_value(FILE *out, const char *name, const char *type,
+                         const char *help, unsigned long value)
 {
-    write_head(out, name, type, help);
+    metrics_write_head(out, name, type, help);
     fprintf(out, "ticket_worker_%s %lu\n", name, value);
 }
 
 static void write_requests(FILE *out, const metrics_t *metrics)
 {
-    write_head(out, "requests_total", "counter", "Requests answered.");
+    metrics_write_head(out, "requests_total", "counter", "Requests answered.");
 
     for (int route = 0; route < ROUTES; route++) {
         for (int status = 0; status < METRICS_STATUS_MAX; status++) {
@@ -64,82 +85,68 @@ static void write_requests(FILE *out, const metrics_t *metrics)
     }
 }
 
-static void write_latency(FILE *out, const metrics_t *metrics)
+static void write_histogram(FILE *out, const metrics_t *metrics, int route,
+                            int outcome)
 {
-    write_head(out, "request_seconds", "histogram",
-               "Time from the head of a request to its answer.");
+    const unsigned long *bucket = metrics->bucket[route][outcome];
+    const char *name = route_name[route], *how = outcome_name[outcome];
+    unsigned long sum = 0;
 
-    for (int route = 0; route < ROUTES; route++) {
-        const char *name = route_name[route];
-        unsigned long sum = 0;
-
-        for (int i = 0; i < METRICS_BUCKETS; i++) {
-            sum += metrics->bucket[route][i];
-            fprintf(out,
-                    "ticket_worker_request_seconds_bucket"
-                    "{route=\"%s\",le=\"%g\"} %lu\n",
-                    name, bound[i], sum);
-        }
-
-        sum += metrics->bucket[route][METRICS_BUCKETS];
+    for (int i = 0; i < METRICS_BUCKETS; i++) {
+        sum += bucket[i];
         fprintf(out,
                 "ticket_worker_request_seconds_bucket"
-                "{route=\"%s\",le=\"+Inf\"} %lu\n"
-                "ticket_worker_request_seconds_sum{route=\"%s\"} %.6f\n"
-                "ticket_worker_request_seconds_count{route=\"%s\"} %lu\n",
-                name, sum, name, metrics->seconds[route], name, sum);
+                "{route=\"%s\",outcome=\"%s\",le=\"%g\"} %lu\n",
+                name, how, bound[i], sum);
+    }
+
+    sum += bucket[METRICS_BUCKETS];
+    fprintf(out,
+            "ticket_worker_request_seconds_bucket"
+            "{route=\"%s\",outcome=\"%s\",le=\"+Inf\"} %lu\n"
+            "ticket_worker_request_seconds_sum"
+            "{route=\"%s\",outcome=\"%s\"} %.6f\n"
+            "ticket_worker_request_seconds_count"
+            "{route=\"%s\",outcome=\"%s\"} %lu\n",
+            name, how, sum, name, how, metrics->seconds[route][outcome], name,
+            how, sum);
+}
+
+static bool was_seen(const metrics_t *metrics, int route, int outcome)
+{
+    for (int i = 0; i <= METRICS_BUCKETS; i++) {
+        if (metrics->bucket[route][outcome][i] > 0) {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+/* What never happened has no lines: most pairs never do. */
+static void write_latency(FILE *out, const metrics_t *metrics)
+{
+    metrics_write_head(out, "request_seconds", "histogram",
+                       "Time from the head of a request to its answer.");
+
+    for (int route = 0; route < ROUTES; route++) {
+        for (int outcome = 0; outcome < OUTCOMES; outcome++) {
+            if (was_seen(metrics, route, outcome)) {
+                write_histogram(out, metrics, route, outcome);
+            }
+        }
     }
 }
 
-static void write_stock(FILE *out, const stock_stats_t *stock)
+void metrics_write(const metrics_t *metrics, FILE *out)
 {
-    write_value(out, "stock_published_total", "counter",
-                "Numbers of seats left that Redis has taken.",
-                stock->published);
-    write_value(out, "stock_failures_total", "counter",
-                "Attempts to publish that Redis or the database failed.",
-                stock->failures);
-
-    if (stock->age_ms >= 0) {
-        write_head(out, "stock_age_seconds", "gauge",
-                   "Time since Redis last took a number of seats left.");
-        fprintf(out, "ticket_worker_stock_age_seconds %.3f\n",
-                (double)stock->age_ms / 1000);
-    }
-}
-
-void metrics_reply(const metrics_t *metrics, const metrics_gauges_t *gauges,
-                   reply_t *reply)
-{
-    char *text = NULL;
-    size_t len = 0;
-    FILE *out = open_memstream(&text, &len);
-
-    if (out == NULL) {
-        reply_empty(reply, 500);
-        return;
-    }
-
     write_requests(out, metrics);
     write_latency(out, metrics);
-    write_value(out, "queue_length", "gauge",
-                "Requests that wait for a database connection.",
-                gauges->queued);
-    write_value(out, "requests_in_flight", "gauge",
-                "Requests begun and not yet answered.", gauges->in_flight);
-    write_value(out, "db_connects_total", "counter",
-                "Connections made to the database.", gauges->db_connects);
-    write_value(out, "db_retries_total", "counter",
-                "Deadlocks and lock waits that were tried again.",
-                gauges->db_retries);
-    write_value(out, "db_errors_total", "counter",
-                "Failures of the database, lost connections among them.",
-                gauges->db_errors);
-    if (gauges->stock != NULL) {
-        write_stock(out, gauges->stock);
-    }
-    fclose(out);
+}
 
-    reply_text(reply, 200, "text/plain; version=0.0.4; charset=utf-8", text,
-               len);
+void metrics_write_seconds(FILE *out, const char *name, const char *help,
+                           int64_t ms)
+{
+    metrics_write_head(out, name, "gauge", help);
+    fprintf(out, "ticket_worker_%s %.3f\n", name, (double)ms / 1000);
 }

@@ -19,8 +19,7 @@ static size_t part_len(const char *text)
                         "abcdefghijklmnopqrstuvwxyz0123456789._-");
 }
 
-/* "room" or "room:value". */
-static bool is_room(const char *room)
+bool pass_is_room(const char *room)
 {
     size_t name = part_len(room), value;
 
@@ -40,7 +39,7 @@ static bool is_room(const char *room)
 
 pass_verdict_t pass_check(ticket_keys_t *keys, const char *room,
                           const char *pass, const char *bind, char *owner,
-                          size_t owner_len)
+                          size_t owner_len, int64_t *ends_ms)
 {
     size_t bind_len = bind == NULL ? 0 : strlen(bind);
     ticket_token_t token;
@@ -55,7 +54,7 @@ pass_verdict_t pass_check(ticket_keys_t *keys, const char *room,
         return PASS_BIND_TOO_LONG;
     }
 
-    if (!is_room(room) ||
+    if (!pass_is_room(room) ||
         ticket_token_open(keys, TICKET_TOKEN_PASS, pass, strlen(pass), room,
                           strlen(room), bind, bind_len,
                           &token) != TICKET_TOKEN_OK) {
@@ -68,6 +67,7 @@ pass_verdict_t pass_check(ticket_keys_t *keys, const char *room,
         return PASS_EXPIRED;
     }
 
+    *ends_ms = (int64_t)token.time_ms;
     n = snprintf(owner, owner_len, "%s/%" PRIu32 "-%" PRIu64, room, token.epoch,
                  token.number);
 

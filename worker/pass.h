@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "ticket_keys.h"
 
@@ -19,13 +20,20 @@ typedef enum {
 } pass_verdict_t;
 
 /*
+ * Whether it is the name of a room instance: "room" or "room:value", each of 1
+ * to 64 letters, digits and ". _ -".
+ */
+bool pass_is_room(const char *room);
+
+/*
  * Judges a pass by its room instance, the value it is bound to and the clock.
  * Each text may be NULL; bind NULL or empty: the pass must be bound to nothing.
- * PASS_OK writes the owner, "ROOM/EPOCH-NUMBER".  Not for two threads at
- * once, because the keys are not.
+ * PASS_OK writes the owner, "ROOM/EPOCH-NUMBER", and when the pass ends, in
+ * milliseconds since 1970.  Not for two threads at once, because the keys are
+ * not.
  */
 pass_verdict_t pass_check(ticket_keys_t *keys, const char *room,
                           const char *pass, const char *bind, char *owner,
-                          size_t owner_len);
+                          size_t owner_len, int64_t *ends_ms);
 
 #endif

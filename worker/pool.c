@@ -21,6 +21,7 @@ struct pool_s {
     pthread_cond_t wake;
     pool_job_t *first, **last;
     unsigned queued;
+    unsigned busy; /* threads with a job */
     bool stopping;
 
     db_stats_t stats;
@@ -29,12 +30,14 @@ struct pool_s {
     thread_t thread[];
 };
 
-/* The next job, waiting for it; NULL when it is time to end. */
-static pool_job_t *take(pool_t *pool)
+/* The next job, waiting for it; NULL when it is time to end.  done: the thread
+ * had one before. */
+static pool_job_t *take(pool_t *pool, bool done)
 {
     pool_job_t *job;
 
     pthread_mutex_lock(&pool->mutex);
+    pool->busy -= done;
 
     while (pool->first == NULL && !pool->stopping) {
         pthread_cond_wait(&pool->wake, &pool->mutex);
@@ -44,6 +47,7 @@ static pool_job_t *take(pool_t *pool)
     if (job != NULL) {
         pool->first = job->next;
         pool->queued--;
+        pool->busy++;
         if (pool->first == NULL) {
             pool->last = &pool->first;
         }
@@ -58,10 +62,11 @@ static void *run(void *arg)
 {
     thread_t *thread = arg;
     pool_job_t *job;
+    bool done = false;
 
     mysql_thread_init();
 
-    while ((job = take(thread->pool)) != NULL) {
+    for (; (job = take(thread->pool, done)) != NULL; done = true) {
         job->work(job, thread->db);
         job->done(job);
     }
@@ -138,6 +143,17 @@ unsigned pool_queued(pool_t *pool)
     pthread_mutex_unlock(&pool->mutex);
 
     return queued;
+}
+
+unsigned pool_busy(pool_t *pool)
+{
+    unsigned busy;
+
+    pthread_mutex_lock(&pool->mutex);
+    busy = pool->busy;
+    pthread_mutex_unlock(&pool->mutex);
+
+    return busy;
 }
 
 void pool_stop(pool_t *pool)

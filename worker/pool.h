@@ -30,6 +30,9 @@ int pool_submit(pool_t *pool, pool_job_t *job);
 /* Jobs that wait for a thread. */
 unsigned pool_queued(pool_t *pool);
 
+/* Threads, and connections, that have one. */
+unsigned pool_busy(pool_t *pool);
+
 /* Lets the threads finish what they have, and frees all.  Accepts NULL. */
 void pool_stop(pool_t *pool);
 

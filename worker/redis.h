@@ -1,6 +1,7 @@
 /*
- * The connection to Redis, over which the stock is told.  Synchronous, with a
- * limit on every wait; belongs to one thread.
+ * The connection to Redis, over which the stock is told, and seat events are
+ * written and read.  Synchronous, with a limit on every wait; belongs to one
+ * thread.
  */
 #ifndef REDIS_H
 #define REDIS_H
@@ -37,6 +38,54 @@ int redis_connect(redis_t *redis, char *err, size_t err_len);
  */
 int redis_set_stock(redis_t *redis, const char *room, uint64_t seats, char *err,
                     size_t err_len);
+
+/* One event for the stream ticket:{ROOM}:seats. */
+typedef struct {
+    const char *room;
+    const char *performance; /* a number */
+    const char *payload;
+    bool taken; /* Redis has it */
+} redis_event_t;
+
+/*
+ * Adds events to their streams, all in one go, and sets taken in each.
+ * Returns how many Redis refused, with the reason for the first in err, or -1
+ * with the reason and no connection: those that are not taken may have
+ * arrived all the same.
+ */
+int redis_add_events(redis_t *redis, redis_event_t *event, unsigned n,
+                     char *err, size_t err_len);
+
+/* Takes an event that was read; performance and payload are NULL where it has
+ * none. */
+typedef void (*redis_event_fn)(void *ctx, const char *room, const char *id,
+                               const char *performance, const char *payload,
+                               size_t payload_len);
+
+/* A stream, and the event after which to read. */
+typedef struct {
+    const char *room;
+    const char *id;
+} redis_position_t;
+
+/*
+ * Reads what there is after the positions, at most count of each stream; with
+ * nothing there, waits for it at most block_ms, which is to be well below
+ * REDIS_TIMEOUT_MS.  Returns the most that one stream had, or -1 as above.
+ */
+int redis_read_events(redis_t *redis, const redis_position_t *position,
+                      unsigned n, unsigned count, unsigned block_ms,
+                      redis_event_fn each, void *ctx, char *err,
+                      size_t err_len);
+
+/*
+ * Reads at most count events of the room's stream: from id ("-": the first)
+ * upwards, or backwards from id ("+": the last).  Returns how many, or -1 as
+ * above.
+ */
+int redis_range(redis_t *redis, const char *room, bool backwards,
+                const char *id, unsigned count, redis_event_fn each, void *ctx,
+                char *err, size_t err_len);
 
 /* Closes the connection, if there is one. */
 void redis_close(redis_t *redis);

@@ -20,16 +20,24 @@ static const char *title(unsigned status)
         return "Not Found";
     case 405:
         return "Method Not Allowed";
+    case 406:
+        return "Not Acceptable";
     case 409:
         return "Conflict";
     case 410:
         return "Gone";
     case 411:
         return "Length Required";
+    case 412:
+        return "Precondition Failed";
     case 413:
         return "Content Too Large";
     case 415:
         return "Unsupported Media Type";
+    case 422:
+        return "Unprocessable Content";
+    case 428:
+        return "Precondition Required";
     case 503:
         return "Service Unavailable";
     default:
@@ -71,6 +79,14 @@ void reply_text(reply_t *reply, unsigned status, const char *content_type,
     reply->content_type = content_type;
     reply->body = text;
     reply->len = len;
+}
+
+void reply_shared(reply_t *reply, unsigned status, const char *content_type,
+                  body_t *body)
+{
+    reply->status = status;
+    reply->content_type = content_type;
+    reply->shared = body;
 }
 
 static void take_json(reply_t *reply, unsigned status, const char *type,
@@ -135,5 +151,6 @@ void reply_problem(reply_t *reply, unsigned status, const char *code,
 void reply_free(reply_t *reply)
 {
     free(reply->body);
+    body_drop(reply->shared);
     *reply = (reply_t){0};
 }

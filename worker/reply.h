@@ -10,13 +10,22 @@
 
 #include <yajl/yajl_gen.h>
 
+#include "body.h"
+
 typedef struct {
     unsigned status; /* 0: there is no answer yet */
     const char *content_type;
     char *body; /* owned; NULL: none */
     size_t len;
+    body_t *shared; /* the body instead, with other answers; NULL: none */
+    bool stream;    /* the body is what happens from now on (listeners.h) */
     char location[64];
-    const char *allow; /* methods, with 405 */
+    char etag[40];             /* with its quotes; empty: none */
+    const char *cache_control; /* NULL: no-store */
+    const char *vary;
+    bool replayed; /* the answer to an earlier request with the same key */
+    const char *challenge; /* how to say who asks, with 401 */
+    char allow[32];        /* methods, with 405 */
     unsigned retry_after_s;
     bool close; /* the connection cannot be used any further */
 } reply_t;
@@ -30,6 +39,10 @@ void reply_json(reply_t *reply, unsigned status, yajl_gen json);
 /* The same from text on the heap, which is taken over. */
 void reply_text(reply_t *reply, unsigned status, const char *content_type,
                 char *text, size_t len);
+
+/* The same from a body that others have, too, of which it takes one share. */
+void reply_shared(reply_t *reply, unsigned status, const char *content_type,
+                  body_t *body);
 
 /* An answer without a body. */
 void reply_empty(reply_t *reply, unsigned status);

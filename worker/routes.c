@@ -1,25 +1,90 @@
 /*
  * Routes.  The checks stand in the order of what they cost and what they tell:
- * path, method, pass, and only then the body.  Paths are compared as they
- * came, without decoding, since no name in them needs an escape.
+ * path, method, who asks, and only then the key and the body.  Paths are
+ * compared as they came, without decoding, since no name in them needs an
+ * escape.
  */
+#include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
+#include <nettle/memops.h>
+#include <nettle/sha2.h>
+
+#include "admin.h"
 #include "handlers.h"
 #include "pass.h"
 #include "routes.h"
-#include "wish.h"
 
-#define PERFORMANCE_DIGITS 9
+#define NUMBER_DIGITS 9
+
+/* Letters, digits and the marks of an unquoted Idempotency-Key. */
+#define TOKEN_CHARS                                                            \
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~-"
+
+/* Letters, digits and the marks of a seat's name. */
+#define NAME_CHARS                                                             \
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
+
+static const route_t routes[] = {
+    {"GET", "/v1/performances/#", ROUTE_PERFORMANCE, ROUTE_FOR_VISITORS, 0,
+     look_performance, handle_performance},
+    {"GET", "/v1/performances/#/map/*", ROUTE_MAP, ROUTE_FOR_VISITORS, 0,
+     look_map, handle_map},
+    {"GET", "/v1/performances/#/seats", ROUTE_SEATS, ROUTE_FOR_VISITORS, 0,
+     look_seats, handle_seats},
+    {"GET", "/v1/performances/#/seats/stream", ROUTE_STREAM, ROUTE_FOR_VISITORS,
+     0, look_stream, handle_stream},
+    {"GET", "/v1/performances/#/holds", ROUTE_HOLD, ROUTE_FOR_VISITORS, 0, NULL,
+     handle_list_holds},
+    {"POST", "/v1/performances/#/holds", ROUTE_HOLDS, ROUTE_FOR_VISITORS,
+     REQUEST_BODY_MAX, look_make_hold, handle_make_hold},
+    {"GET", "/v1/holds/@", ROUTE_HOLD, ROUTE_FOR_VISITORS, 0, NULL,
+     handle_read_hold},
+    {"DELETE", "/v1/holds/@", ROUTE_HOLD, ROUTE_FOR_VISITORS, REQUEST_BODY_MAX,
+     NULL, handle_release_hold},
+    {"POST", "/v1/holds/@/extend", ROUTE_EXTEND, ROUTE_FOR_VISITORS,
+     REQUEST_BODY_MAX, NULL, handle_extend_hold},
+
+    {"GET", "/v1/admin/venues", ROUTE_ADMIN, ROUTE_FOR_OPERATORS, 0, NULL,
+     handle_list_venues},
+    {"POST", "/v1/admin/venues", ROUTE_ADMIN, ROUTE_FOR_OPERATORS,
+     REQUEST_BODY_MAX, NULL, handle_make_venue},
+    {"POST", "/v1/admin/maps", ROUTE_ADMIN, ROUTE_FOR_OPERATORS,
+     REQUEST_BODY_MAX, NULL, handle_make_map},
+    {"GET", "/v1/admin/maps/#", ROUTE_ADMIN, ROUTE_FOR_OPERATORS, 0, NULL,
+     handle_read_map},
+    {"POST", "/v1/admin/maps/#/seats", ROUTE_ADMIN, ROUTE_FOR_OPERATORS,
+     ADMIN_CSV_MAX, NULL, handle_import_map},
+    {"POST", "/v1/admin/performances", ROUTE_ADMIN, ROUTE_FOR_OPERATORS,
+     REQUEST_BODY_MAX, NULL, handle_make_performance},
+    {"GET", "/v1/admin/performances/#", ROUTE_ADMIN, ROUTE_FOR_OPERATORS, 0,
+     NULL, handle_read_performance},
+    {"POST", "/v1/admin/performances/#", ROUTE_ADMIN, ROUTE_FOR_OPERATORS,
+     REQUEST_BODY_MAX, NULL, handle_change_performance},
+    {"GET", "/v1/admin/performances/#/seats/*", ROUTE_ADMIN,
+     ROUTE_FOR_OPERATORS, 0, NULL, handle_read_seat},
+    {"POST", "/v1/admin/performances/#/seats/block", ROUTE_ADMIN,
+     ROUTE_FOR_OPERATORS, ADMIN_SEATS_MAX, NULL, handle_block_seats},
+    {"POST", "/v1/admin/performances/#/seats/free", ROUTE_ADMIN,
+     ROUTE_FOR_OPERATORS, ADMIN_SEATS_MAX, NULL, handle_free_seats},
+    {"POST", "/v1/admin/performances/#/seats/*/block", ROUTE_ADMIN,
+     ROUTE_FOR_OPERATORS, REQUEST_BODY_MAX, NULL, handle_block_seat},
+    {"POST", "/v1/admin/performances/#/seats/*/free", ROUTE_ADMIN,
+     ROUTE_FOR_OPERATORS, REQUEST_BODY_MAX, NULL, handle_free_seat},
+
+    {"GET", "/healthz", ROUTE_HEALTHZ, ROUTE_FOR_ALL, 0, NULL, handle_healthz},
+    {"GET", "/metrics", ROUTE_METRICS, ROUTE_FOR_ALL, 0, NULL, NULL},
+};
+
+#define N_ROUTES (sizeof(routes) / sizeof(routes[0]))
 
 /* The number at *path, which moves past it; 0 when there is none. */
-static uint32_t read_performance(const char **path)
+static uint32_t read_number(const char **path)
 {
     const char *p = *path;
     uint32_t number = 0;
 
-    while (*p >= '0' && *p <= '9' && p - *path < PERFORMANCE_DIGITS) {
+    while (*p >= '0' && *p <= '9' && p - *path < NUMBER_DIGITS) {
         number = number * 10 + (uint32_t)(*p++ - '0');
     }
 
@@ -32,100 +97,129 @@ static uint32_t read_performance(const char **path)
     return number;
 }
 
-static bool begins(const char **path, const char *prefix)
+static bool read_name(const char **path, char *name)
 {
-    size_t len = strlen(prefix);
+    size_t len = strspn(*path, NAME_CHARS);
 
-    if (strncmp(*path, prefix, len) != 0) {
+    if (len == 0 || len > REQUEST_NAME_MAX) {
         return false;
     }
 
+    memcpy(name, *path, len);
+    name[len] = '\0';
     *path += len;
 
     return true;
 }
 
-static route_id_t match(const char *path, hold_t *hold)
+/* Whether the path is of that form; what it says goes into the request. */
+static bool match(request_t *request, const char *form, const char *path)
 {
-    if (strcmp(path, "/healthz") == 0) {
-        return ROUTE_HEALTHZ;
+    for (; *form != '\0'; form++) {
+        switch (*form) {
+        case '#':
+            request->number = read_number(&path);
+            if (request->number == 0) {
+                return false;
+            }
+            break;
+        case '@':
+            if (strspn(path, "0123456789abcdef") != HOLD_ID_LEN ||
+                !hold_id_read(&request->hold_id, path, HOLD_ID_LEN)) {
+                return false;
+            }
+            path += HOLD_ID_LEN;
+            break;
+        case '*':
+            if (!read_name(&path, request->name)) {
+                return false;
+            }
+            break;
+        default:
+            if (*path++ != *form) {
+                return false;
+            }
+        }
     }
 
-    if (strcmp(path, "/metrics") == 0) {
-        return ROUTE_METRICS;
-    }
-
-    if (begins(&path, "/v1/performances/")) {
-        hold->performance = read_performance(&path);
-        return hold->performance == 0        ? ROUTE_NONE
-               : strcmp(path, "/seats") == 0 ? ROUTE_SEATS
-               : strcmp(path, "/holds") == 0 ? ROUTE_HOLDS
-                                             : ROUTE_NONE;
-    }
-
-    if (begins(&path, "/v1/holds/") && strlen(path) == HOLD_ID_LEN &&
-        strspn(path, "0123456789abcdef") == HOLD_ID_LEN) {
-        memcpy(hold->id, path, HOLD_ID_LEN + 1);
-        return ROUTE_HOLD;
-    }
-
-    return ROUTE_NONE;
+    return *path == '\0';
 }
 
-/* Sets the handler by route and method; false when the method is not allowed.
- */
-static bool choose(request_t *request)
+static bool is_method(const char *method, const char *of_route)
 {
-    const char *method = request->method;
-    bool get = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
-    bool post = strcmp(method, "POST") == 0;
-    bool delete = strcmp(method, "DELETE") == 0;
-
-    switch (request->route) {
-    case ROUTE_SEATS:
-        request->handle = handle_seats;
-        return get;
-    case ROUTE_HOLDS:
-        request->handle = handle_make_hold;
-        return post;
-    case ROUTE_HOLD:
-        request->handle = delete ? handle_release_hold : handle_read_hold;
-        return get || delete;
-    case ROUTE_HEALTHZ:
-        request->handle = handle_healthz;
-        return get;
-    default:
-        return get;
-    }
+    return strcmp(method, of_route) == 0 ||
+           (strcmp(method, "HEAD") == 0 && strcmp(of_route, "GET") == 0);
 }
 
-static void refuse_method(request_t *request)
+static void allow_method(reply_t *reply, const char *method)
 {
-    static const char *const allow[ROUTES] = {
-        [ROUTE_SEATS] = "GET, HEAD",        [ROUTE_HOLDS] = "POST",
-        [ROUTE_HOLD] = "GET, HEAD, DELETE", [ROUTE_HEALTHZ] = "GET, HEAD",
-        [ROUTE_METRICS] = "GET, HEAD",
-    };
+    size_t len = strlen(reply->allow);
 
-    reply_problem(&request->reply, 405, "method_not_allowed",
-                  "the Allow header names the methods of this address");
-    request->reply.allow = allow[request->route];
+    snprintf(reply->allow + len, sizeof(reply->allow) - len, "%s%s",
+             len ? ", " : "", strcmp(method, "GET") ? method : "GET, HEAD");
 }
 
-static bool check_pass(request_t *request, const request_headers_t *headers,
-                       ticket_keys_t *keys)
+void routes_find(request_t *request)
 {
     reply_t *reply = &request->reply;
 
+    for (size_t i = 0; i < N_ROUTES; i++) {
+        const route_t *route = &routes[i];
+
+        if (!match(request, route->path, request->path)) {
+            continue;
+        }
+
+        request->route = route;
+        if (is_method(request->method, route->method)) {
+            *reply->allow = '\0';
+            return;
+        }
+
+        allow_method(reply, route->method);
+    }
+
+    if (request->route == NULL) {
+        reply_problem(reply, 404, "not_found",
+                      "there is nothing at this address");
+    } else {
+        reply_problem(reply, 405, "method_not_allowed",
+                      "the Allow header names the methods of this address");
+    }
+}
+
+static void hash_visitor(request_t *request)
+{
+    const char *identity = request->headers.identity;
+    unsigned char digest[SHA256_DIGEST_SIZE];
+    struct sha256_ctx sha;
+    bool named = identity != NULL && *identity != '\0';
+    const char *who = named ? identity : request->owner;
+
+    sha256_init(&sha);
+    sha256_update(&sha, 1, (const uint8_t *)(named ? "i" : "o"));
+    sha256_update(&sha, strlen(who), (const uint8_t *)who);
+    sha256_digest(&sha, sizeof(digest), digest);
+    memcpy(request->visitor, digest, sizeof(request->visitor));
+}
+
+static bool check_pass(request_t *request, ticket_keys_t *keys)
+{
+    const request_headers_t *headers = &request->headers;
+    reply_t *reply = &request->reply;
+
     switch (pass_check(keys, headers->room, headers->pass, headers->bind,
-                       request->hold.owner, sizeof(request->hold.owner))) {
+                       request->owner, sizeof(request->owner),
+                       &request->pass_ends_ms)) {
     case PASS_OK:
         strcpy(request->room, headers->room);
+        hash_visitor(request);
         return true;
     case PASS_MISSING:
         reply_problem(reply, 401, "no_token",
                       "send the pass in X-Ticket-Pass and its room in "
                       "X-Ticket-Room; behind the gate nginx does that");
+        reply->challenge = "TicketPass";
         return false;
     case PASS_BIND_TOO_LONG:
         reply_problem(reply, 400, "malformed",
@@ -141,55 +235,114 @@ static bool check_pass(request_t *request, const request_headers_t *headers,
     }
 }
 
-/* "application/json", with parameters or without. */
-static bool is_json(const char *type)
+/* "Bearer TOKEN"; compared in constant time, but for its length. */
+static bool check_operator(request_t *request)
 {
-    static const char json[] = "application/json";
-    size_t len = sizeof(json) - 1;
+    const char *token = request->worker->config->admin_token;
+    const char *given = request->headers.authorization;
+    static const char scheme[] = "Bearer ";
+    size_t len = strlen(token);
 
-    return type != NULL && strncasecmp(type, json, len) == 0 &&
-           (type[len] == '\0' || strchr("; \t", type[len]) != NULL);
-}
-
-static void read_wish(request_t *request, const char *content_type)
-{
-    const char *wrong;
-
-    if (!is_json(content_type)) {
-        reply_problem(&request->reply, 415, "unsupported_media_type",
-                      "send the body as application/json");
-        return;
-    }
-
-    wrong = wish_read(&request->hold, request->body ? request->body : "",
-                      request->body_len);
-    if (wrong != NULL) {
-        reply_problem(&request->reply, 400, "malformed", wrong);
-    }
-}
-
-void routes_judge(request_t *request, const request_headers_t *headers,
-                  ticket_keys_t *keys)
-{
-    request->route = match(request->path, &request->hold);
-
-    if (request->route == ROUTE_NONE) {
+    if (len == 0) {
         reply_problem(&request->reply, 404, "not_found",
-                      "there is nothing at this address");
+                      "there is nothing at this address: admin_token_file is "
+                      "not set in worker.conf");
+        return false;
+    }
+
+    if (given == NULL || strncmp(given, scheme, sizeof(scheme) - 1) != 0) {
+        reply_problem(&request->reply, 401, "no_token",
+                      "send the operator's token: Authorization: Bearer …");
+        request->reply.challenge = "Bearer";
+        return false;
+    }
+
+    given += sizeof(scheme) - 1;
+    if (strlen(given) != len || !memeql_sec(given, token, len)) {
+        reply_problem(&request->reply, 403, "bad_token",
+                      "this is not the operator's token");
+        return false;
+    }
+
+    return true;
+}
+
+/* A quoted string or a bare token, as draft-ietf-httpapi-idempotency-key. */
+static bool copy_key(char *key, const char *value)
+{
+    size_t len = strlen(value);
+
+    if (len >= 2 && value[0] == '"' && value[len - 1] == '"') {
+        value++;
+        len -= 2;
+        for (size_t i = 0; i < len; i++) {
+            if (value[i] < ' ' || value[i] > '~' || value[i] == '"' ||
+                value[i] == '\\') {
+                return false;
+            }
+        }
+    } else if (strspn(value, TOKEN_CHARS) != len) {
+        return false;
+    }
+
+    if (len < 1 || len > REQUEST_KEY_MAX) {
+        return false;
+    }
+
+    memcpy(key, value, len);
+    key[len] = '\0';
+
+    return true;
+}
+
+/* What a request with the same key must have in common with this one. */
+static void take_fingerprint(request_t *request)
+{
+    unsigned char digest[SHA256_DIGEST_SIZE];
+    struct sha256_ctx sha;
+
+    sha256_init(&sha);
+    sha256_update(&sha, strlen(request->path) + 1,
+                  (const uint8_t *)request->path);
+    sha256_update(&sha, request->body_len, (const uint8_t *)request->body);
+    sha256_digest(&sha, sizeof(digest), digest);
+    memcpy(request->fingerprint, digest, sizeof(request->fingerprint));
+}
+
+static void check_key(request_t *request)
+{
+    const char *value = request->headers.idempotency_key;
+
+    if (value == NULL || *value == '\0') {
+        reply_problem(&request->reply, 400, "idempotency_key_missing",
+                      "send an Idempotency-Key, new for each thing to be done "
+                      "and the same when it is tried again");
+    } else if (!copy_key(request->key, value)) {
+        reply_problem(&request->reply, 400, "idempotency_key_malformed",
+                      "an Idempotency-Key is 1 to 128 printable characters in "
+                      "double quotes, without quotes or backslashes in it");
+    } else {
+        take_fingerprint(request);
+    }
+}
+
+void routes_judge_head(request_t *request)
+{
+    if (request->route->who == ROUTE_FOR_OPERATORS &&
+        !check_operator(request)) {
+        request->reply.close = request->body_size != 0;
+    }
+}
+
+void routes_judge(request_t *request, ticket_keys_t *keys)
+{
+    const route_t *route = request->route;
+
+    if (route->who == ROUTE_FOR_VISITORS && !check_pass(request, keys)) {
         return;
     }
 
-    if (!choose(request)) {
-        refuse_method(request);
-        return;
-    }
-
-    if (request->route == ROUTE_HEALTHZ || request->route == ROUTE_METRICS ||
-        !check_pass(request, headers, keys)) {
-        return;
-    }
-
-    if (request->route == ROUTE_HOLDS) {
-        read_wish(request, headers->content_type);
+    if (strcmp(route->method, "POST") == 0) {
+        check_key(request);
     }
 }

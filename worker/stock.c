@@ -14,29 +14,25 @@
  * that are changed by hand, a worker that was killed, a Redis that forgot)
  * comes right with the next regular count.
  */
-#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <time.h>
-#include <unistd.h>
 
 #include <mysql.h>
 
+#include "clock.h"
 #include "db.h"
 #include "log.h"
 #include "redis.h"
+#include "backoff.h"
 #include "stock.h"
+#include "task.h"
 
-#define REST_MS         100 /* from one count of an instance to its next */
-#define REST_FACTOR     5   /* and so many times as long as the count took */
-#define EXPIRY_SLACK_MS 2   /* parts of a millisecond, cut off in between */
-#define PAUSE_MIN_MS    100 /* after a failure; doubles with each */
-#define PAUSE_MAX_MS    2000
+#define REST_MS         100  /* from one count of an instance to its next */
+#define REST_FACTOR     20   /* and so many times as long as the count took */
+#define EXPIRY_SLACK_MS 2    /* parts of a millisecond, cut off in between */
 #define LAST_MS         1000 /* to publish what is left at the end */
-#define STOP_S          3
 #define ROOM_MAX        129
 
 /* A room instance; all but changed is the thread's alone. */
@@ -55,20 +51,16 @@ struct stock_s {
     db_t *db;
     redis_t *redis;
     db_stats_t db_stats;
-    pthread_t thread;
-    int wake_fd;
+    task_t task;
 
-    pthread_mutex_t mutex; /* guards all down to stopping; the thread alone
+    pthread_mutex_t mutex; /* guards all down to relist; the thread alone
                               changes rooms, and reads it without */
     room_t **rooms;        /* sorted by name */
     size_t n_rooms;
     bool relist; /* a room that is not among them was named */
-    bool stopping;
 
     int64_t list_at_ms;
-    int64_t pause_until_ms;
-    int64_t pause_ms;
-    bool away; /* a failure of Redis was logged, and no success since */
+    backoff_t backoff;
 
     atomic_ulong published;
     atomic_ulong failures;
@@ -80,15 +72,6 @@ typedef struct {
     uint64_t seats;
     int64_t expiry_ms; /* until the next hold runs out; -1: there is none */
 } count_t;
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static int64_t later(int64_t a, int64_t b)
 {
@@ -143,7 +126,7 @@ void stock_changed(stock_t *stock, const char *room)
     pthread_mutex_unlock(&stock->mutex);
 
     if (news) {
-        eventfd_write(stock->wake_fd, 1);
+        task_wake(&stock->task);
     }
 }
 
@@ -160,36 +143,31 @@ static bool take_mark(stock_t *stock, bool *mark)
     return was;
 }
 
-/* Something failed: nothing is tried for a while, which grows. */
-static void back_off(stock_t *stock)
+/* The database failed: nothing is tried for a while. */
+static void database_failed(stock_t *stock)
 {
     stock->failures++;
-    stock->pause_until_ms = now_ms() + stock->pause_ms;
-    stock->pause_ms = sooner(stock->pause_ms * 2, PAUSE_MAX_MS);
+    backoff_failed(&stock->backoff);
 }
 
 static void redis_failed(stock_t *stock, const char *err)
 {
-    if (!stock->away) {
-        stock->away = true;
+    stock->failures++;
+    if (backoff_failed_anew(&stock->backoff)) {
         log_line(LOG_LEVEL_ERROR,
                  "redis: %s; the stock is not published until that is over",
                  err);
     }
-
-    back_off(stock);
 }
 
 static void redis_succeeded(stock_t *stock)
 {
-    if (stock->away) {
-        stock->away = false;
+    if (backoff_succeeded_again(&stock->backoff)) {
         log_line(LOG_LEVEL_INFO, "redis: the stock is published again");
     }
 
-    stock->pause_ms = PAUSE_MIN_MS;
     stock->published++;
-    stock->last_ms = now_ms();
+    stock->last_ms = clock_ms();
 }
 
 /* A new connection knows nothing: everything is published anew. */
@@ -280,12 +258,12 @@ static bool list_rooms(stock_t *stock)
 
     if (db_connect(stock->db) != DB_OK ||
         db_select(stock->db, STATEMENT_ROOMS, &none, on_room, stock) != DB_OK) {
-        back_off(stock);
+        database_failed(stock);
         return false;
     }
 
     stock->list_at_ms =
-        now_ms() + stock->config->redis.recount_s * INT64_C(1000);
+        clock_ms() + stock->config->redis.recount_s * INT64_C(1000);
 
     return true;
 }
@@ -305,14 +283,16 @@ static bool count_seats(stock_t *stock, const room_t *room, count_t *count)
     db_params_t params = {0};
 
     *count = (count_t){.expiry_ms = -1};
-    db_add_text(&params, room->name);
+    for (int i = 0; i < STATEMENT_STOCK_ROOMS; i++) {
+        db_add_text(&params, room->name);
+    }
     if (db_connect(stock->db) == DB_OK &&
         db_select(stock->db, STATEMENT_STOCK, &params, on_count, count) ==
             DB_OK) {
         return true;
     }
 
-    back_off(stock);
+    database_failed(stock);
 
     return false;
 }
@@ -341,7 +321,7 @@ static bool set_stock(stock_t *stock, room_t *room, uint64_t seats)
 static void publish(stock_t *stock, room_t *room)
 {
     bool changed = take_mark(stock, &room->changed), right;
-    int64_t started = now_ms(), took;
+    int64_t started = clock_ms(), took;
     count_t count;
 
     room->count_at_ms = 0;
@@ -350,7 +330,7 @@ static void publish(stock_t *stock, room_t *room)
         return;
     }
 
-    took = now_ms() - started;
+    took = clock_ms() - started;
     room->rest_until_ms = started + later(REST_MS, REST_FACTOR * took);
     right = room->unchecked && !changed && count.seats == room->published;
     room->unchecked = false;
@@ -372,7 +352,7 @@ static void publish(stock_t *stock, room_t *room)
         started + stock->config->redis.recount_s * INT64_C(1000);
     if (count.expiry_ms >= 0) {
         room->count_at_ms = sooner(
-            room->count_at_ms, now_ms() + count.expiry_ms + EXPIRY_SLACK_MS);
+            room->count_at_ms, clock_ms() + count.expiry_ms + EXPIRY_SLACK_MS);
     }
 }
 
@@ -411,20 +391,20 @@ static room_t *next_room(stock_t *stock, int64_t now, int64_t *when)
 /* Does the next thing to be done; returns when there will be another. */
 static int64_t take_turn(stock_t *stock)
 {
-    int64_t now = now_ms(), when = 0;
+    int64_t now = clock_ms(), when = 0;
     room_t *room;
 
-    if (now < stock->pause_until_ms) {
-        return stock->pause_until_ms;
+    if (now < stock->backoff.until_ms) {
+        return stock->backoff.until_ms;
     }
 
     if (!redis_connected(stock->redis) && !connect_redis(stock)) {
-        return stock->pause_until_ms;
+        return stock->backoff.until_ms;
     }
 
     if ((take_mark(stock, &stock->relist) || now >= stock->list_at_ms) &&
         !list_rooms(stock)) {
-        return stock->pause_until_ms;
+        return stock->backoff.until_ms;
     }
 
     room = next_room(stock, now, &when);
@@ -441,20 +421,8 @@ static int64_t take_turn(stock_t *stock)
 /* Waits until then, or until a mark is made or Redis hangs up. */
 static void wait_until(stock_t *stock, int64_t when)
 {
-    struct pollfd fds[] = {{.fd = stock->wake_fd, .events = POLLIN},
-                           {.fd = redis_fd(stock->redis), .events = POLLIN}};
-    eventfd_t ignored;
-
-    if (poll(fds, 2, (int)later(when - now_ms(), 0)) <= 0) {
-        return;
-    }
-
-    if (fds[0].revents) {
-        eventfd_read(stock->wake_fd, &ignored);
-    }
-
     /* Redis says nothing unasked, unless it is to go. */
-    if (fds[1].revents) {
+    if (task_wait(&stock->task, when, redis_fd(stock->redis)).readable) {
         redis_close(stock->redis);
         redis_failed(stock, "the connection was closed");
     }
@@ -466,7 +434,7 @@ static void wait_until(stock_t *stock, int64_t when)
  */
 static void publish_last(stock_t *stock)
 {
-    int64_t deadline = now_ms() + LAST_MS;
+    int64_t deadline = clock_ms() + LAST_MS;
 
     if (redis_connected(stock->redis) && take_mark(stock, &stock->relist)) {
         list_rooms(stock);
@@ -477,30 +445,19 @@ static void publish_last(stock_t *stock)
 
         room->listed = true; /* so that publish does not remove it */
         while ((room->changed || room->unchecked) &&
-               redis_connected(stock->redis) && now_ms() < deadline) {
+               redis_connected(stock->redis) && clock_ms() < deadline) {
             publish(stock, room);
         }
     }
 }
 
-static bool is_stopping(stock_t *stock)
+static void run(void *ctx)
 {
-    bool stopping;
-
-    pthread_mutex_lock(&stock->mutex);
-    stopping = stock->stopping;
-    pthread_mutex_unlock(&stock->mutex);
-
-    return stopping;
-}
-
-static void *run(void *arg)
-{
-    stock_t *stock = arg;
+    stock_t *stock = ctx;
 
     mysql_thread_init();
 
-    while (!is_stopping(stock)) {
+    while (!task_stopping(&stock->task)) {
         wait_until(stock, take_turn(stock));
     }
 
@@ -508,18 +465,12 @@ static void *run(void *arg)
     db_free(stock->db);
     stock->db = NULL;
     mysql_thread_end();
-
-    return NULL;
 }
 
 static void free_stock(stock_t *stock)
 {
     for (size_t i = 0; i < stock->n_rooms; i++) {
         free(stock->rooms[i]);
-    }
-
-    if (stock->wake_fd >= 0) {
-        close(stock->wake_fd);
     }
 
     free(stock->rooms);
@@ -539,13 +490,11 @@ stock_t *stock_start(const config_t *config)
 
     pthread_mutex_init(&stock->mutex, NULL);
     stock->config = config;
-    stock->pause_ms = PAUSE_MIN_MS;
-    stock->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     stock->db = db_new(config, &stock->db_stats);
     stock->redis = redis_new(&config->redis);
 
-    if (stock->wake_fd < 0 || stock->db == NULL || stock->redis == NULL ||
-        pthread_create(&stock->thread, NULL, run, stock) != 0) {
+    if (stock->db == NULL || stock->redis == NULL ||
+        task_start(&stock->task, run, stock) != 0) {
         free_stock(stock);
         return NULL;
     }
@@ -559,25 +508,16 @@ void stock_stats(const stock_t *stock, stock_stats_t *stats)
 
     stats->published = stock->published;
     stats->failures = stock->failures;
-    stats->age_ms = last_ms == 0 ? -1 : now_ms() - last_ms;
+    stats->age_ms = last_ms == 0 ? -1 : clock_ms() - last_ms;
 }
 
 bool stock_stop(stock_t *stock)
 {
-    struct timespec deadline;
-
     if (stock == NULL) {
         return true;
     }
 
-    pthread_mutex_lock(&stock->mutex);
-    stock->stopping = true;
-    pthread_mutex_unlock(&stock->mutex);
-    eventfd_write(stock->wake_fd, 1);
-
-    clock_gettime(CLOCK_REALTIME, &deadline);
-    deadline.tv_sec += STOP_S;
-    if (pthread_timedjoin_np(stock->thread, NULL, &deadline) != 0) {
+    if (!task_stop(&stock->task)) {
         return false;
     }
 

@@ -1,16 +1,11 @@
--- All or nothing: an active hold has seats and none of them is lost; a
--- released one has given all of them back; every row has its hold.
-SELECT h.id AS hold_id, h.state,
-       COUNT(l.seat) AS seats, COUNT(l.live) AS live_seats
+-- S3 counts by them: a hold has as many places as it says, and at least one
+-- from each bucket that it names.
+SELECT LOWER(HEX(h.id)) AS hold_id, h.units, h.items
 FROM hold h
-LEFT JOIN hold_seat l ON l.hold_id = h.id
-GROUP BY h.id, h.state
-HAVING COUNT(l.seat) = 0
-    OR (h.state = 'active' AND COUNT(l.live) <> COUNT(l.seat))
-    OR (h.state = 'released' AND COUNT(l.live) > 0)
-UNION ALL
-SELECT l.hold_id, NULL, COUNT(*), COUNT(l.live)
-FROM hold_seat l
-LEFT JOIN hold h ON h.id = l.hold_id
-WHERE h.id IS NULL
-GROUP BY l.hold_id
+LEFT JOIN JSON_TABLE(h.items, '$.pools[*]'
+    COLUMNS (quantity INT PATH '$[2]')) i ON TRUE
+WHERE h.state = 'active'
+GROUP BY h.id, h.units, h.items
+HAVING h.units <> COALESCE(JSON_LENGTH(h.items, '$.seats'), 0)
+                  + COALESCE(SUM(i.quantity), 0)
+    OR MIN(i.quantity) < 1

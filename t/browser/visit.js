@@ -64,8 +64,8 @@ class Visitor {
         this.cookies = new Map();
     }
 
-    ask(method, path, body) {
-        const headers = { Host: `${this.host}:${port}`, Accept: "application/json" };
+    ask(method, path, body, more = {}) {
+        const headers = { Host: `${this.host}:${port}`, Accept: "application/json", ...more };
         if (this.cookies.size > 0) headers.Cookie = [...this.cookies].map((pair) => pair.join("=")).join("; ");
         if (body !== undefined) headers["Content-Type"] = "application/json";
         return new Promise((resolve, reject) => {

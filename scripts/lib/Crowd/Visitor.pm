@@ -33,11 +33,12 @@ sub new {
 
 sub start { $_[0]->_line('POST'); return }
 
-# One request.  $next gets the answer and when the request left, unless it is
-# a failure to be tried again.
+# One request, with further headers if given.  $next gets the answer and when
+# the request left, unless it is a failure to be tried again: with the same
+# headers, so that a key that goes with it is the same.
 sub _ask {
-    my ($self, $what, $method, $path, $body, $next) = @_;
-    my %headers;
+    my ($self, $what, $method, $path, $body, $next, @headers) = @_;
+    my %headers = @headers;
     my $cookies = $self->{jar}->header;
     $headers{Cookie} = $cookies if defined $cookies;
     $headers{'Content-Type'} = 'application/json' if defined $body;
@@ -47,7 +48,7 @@ sub _ask {
         my ($response) = @_;
         $self->{jar}->take($response);
         if (my $error = _failure($response)) {
-            return $self->_again($error, $response, sub { $self->_ask($what, $method, $path, $body, $next) });
+            return $self->_again($error, $response, sub { $self->_ask($what, $method, $path, $body, $next, @headers) });
         }
         $self->{crowd}{tally}->took($what, $response->{seconds});
         @{$self}{qw(failures good_at)} = (0, time);
@@ -227,9 +228,12 @@ sub _hold {
         $self->{crowd}{tally}->held($self->{key}, \@seats, $sent, time, $answer->{expires_in_ms} / 1000);
         $self->{state} = 'held';
         $self->_leave;
-    });
+    }, 'Idempotency-Key' => _new_key());
     return;
 }
+
+# An Idempotency-Key that nobody has, nor another crowd.
+sub _new_key { return sprintf '"%d-%08x-%08x"', $$, rand 2**32, rand 2**32 }
 
 sub _refused {
     my ($self, $response) = @_;

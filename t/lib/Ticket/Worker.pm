@@ -91,11 +91,17 @@ sub ask {
     return http($self->target, $self->request($number, $method, $path, $body));
 }
 
-# The same as a request to be sent by Ticket::Http.
+# The same as a request to be sent by Ticket::Http.  A POST has a new
+# Idempotency-Key, or the one that is given.
 sub request {
-    my ($self, $number, $method, $path, $body) = @_;
-    return [$method, $path, [$self->headers(number => $number)], $body];
+    my ($self, $number, $method, $path, $body, $key) = @_;
+    $key //= new_key() if $method eq 'POST';
+    return [$method, $path, [$self->headers(number => $number), 'Idempotency-Key' => $key], $body];
 }
+
+# An Idempotency-Key that nothing else has.
+my $keys = 0;
+sub new_key { return sprintf '"%d-%d-%08x"', $$, ++$keys, rand 2**32 }
 
 # The value of a metric that has no labels; undef when it is not there.
 sub metric {
