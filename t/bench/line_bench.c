@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "bench.h"
 #include "ticket_line.h"
 
 #define POLLS     2000000
@@ -26,17 +26,7 @@ typedef struct {
 
 static double now_ns(void)
 {
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-
-    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
-
-static void fail(const char *what)
-{
-    fprintf(stderr, "line_bench: %s\n", what);
-    exit(1);
+    return bench_now() * 1e9;
 }
 
 /* The next number to poll, anywhere in the line. */
@@ -50,12 +40,9 @@ static uint64_t any_number(bench_t *b)
 static void attach_all(bench_t *b)
 {
     for (size_t i = 0; i < b->segs; i++) {
-        ticket_seg_t *seg = calloc(1, sizeof(ticket_seg_t));
+        ticket_seg_t *seg = bench_alloc(1, sizeof(*seg));
 
-        if (seg == NULL ||
-            (seg->bits = calloc(1, sizeof(*seg->bits))) == NULL) {
-            fail("out of memory");
-        }
+        seg->bits = bench_alloc(1, sizeof(*seg->bits));
         ticket_line_attach(&b->line, i, seg);
     }
 }
@@ -69,7 +56,7 @@ static void exchange(bench_t *b, size_t segs, uint64_t now_ms)
     memset(bytes, PRESENT, sizeof(bytes));
     for (size_t i = 0; i < segs; i++) {
         if (ticket_line_put(&b->line, i, bytes, sizeof(bytes)) != 0) {
-            fail("a segment without memory");
+            bench_fail("a segment without memory");
         }
     }
 
@@ -131,7 +118,7 @@ static void bench_polls(bench_t *b)
         uint64_t number = any_number(b);
 
         if (ticket_line_mark(&b->line, number) != 0) {
-            fail("a number without memory");
+            bench_fail("a number without memory");
         }
         ticket_line_look(&b->line, number, b->issued, &place);
         sum += place.ahead;
@@ -156,7 +143,7 @@ static void bench_polls(bench_t *b)
     printf("too early?                     %8.0f ns\n",
            (now_ns() - begin) / POLLS);
     if (sum == 0) {
-        fail("nobody is in line");
+        bench_fail("nobody is in line");
     }
 }
 
@@ -199,7 +186,7 @@ int main(int argc, char **argv)
 
     b.issued = (uint64_t)(millions * 1e6);
     if (b.issued < 1 || b.issued > TICKET_NUMBER_MAX) {
-        fail("usage: line_bench [MILLIONS]");
+        bench_fail("usage: line_bench [MILLIONS]");
     }
 
     b.segs = ticket_seg_of(b.issued) + 1;
