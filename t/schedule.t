@@ -11,7 +11,7 @@ sub at { return POSIX::strftime('%Y-%m-%dT%H:%M:%SZ', gmtime(shift)) }
 
 my $redis = Ticket::Redis->new(dir => temp_dir());
 my $now   = int time;
-my ($prequeue, $opens, $closes) = ($now + 4, $now + 9, $now + 16);
+my ($prequeue, $opens, $closes) = ($now + 7, $now + 12, $now + 19);
 my $hours = 'prequeue ' . at($prequeue) . '; opens ' . at($opens) . '; closes ' . at($closes) . ';';
 my $limits = 'slots 2; session 60s; claim 30s; liveness 20s;';
 my @node = map { line_node($redis, "$limits $hours", name => $_) } qw(a b);
@@ -26,9 +26,9 @@ sub until_time {
     my $answer = $node[0]->http('POST', '/queue');
     is($answer->{status}, 403, 'nobody joins before the prequeue');
     is($answer->{json}{code}, 'closed', 'code closed');
-    cmp_ok($answer->{json}{prequeue_in_ms}, '<=', 4000, 'it says when the room opens');
+    cmp_ok($answer->{json}{prequeue_in_ms}, '<=', 7000, 'it says when the room opens');
     cmp_ok($answer->{json}{opens_in_ms} - $answer->{json}{prequeue_in_ms}, '==', 5000, 'and the sale');
-    like($answer->{headers}{'retry-after'}, qr/^[1-4]$/, 'Retry-After');
+    like($answer->{headers}{'retry-after'}, qr/^[1-7]$/, 'Retry-After');
     my $gate = $node[0]->http('GET', '/site', {Accept => 'application/json'});
     is_deeply([$gate->{status}, $gate->{json}{code}], [403, 'closed'], 'so does the gate');
     my $page = $node[0]->http('GET', '/site', {Accept => 'text/html'});
